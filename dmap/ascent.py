@@ -1,0 +1,135 @@
+"""Gradient ascent of the MAP objective in the latent of a chain, best iterate kept per image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from .chain import Chain
+from .objective import Objective, Terms
+from .path import Path
+from .rules import RULES, make_rule
+from .trace import Row, Trace
+
+
+@dataclass(frozen=True)
+class AscentSettings:
+    """How to climb.
+
+    Attributes:
+        iterations: number of changes of the latent, at least 1; the objective is evaluated once more at the end.
+        rule: name of the step rule.
+        step_size: of the rule.
+        target_score: an image stops as soon as its prior score (0..100) reaches this; above 100 it never stops
+            early. The authors stop at 90.
+    """
+
+    iterations: int = 30
+    rule: str = "adam"
+    step_size: float = 0.05
+    target_score: float = 90.0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise ValueError(f"iterations: got {self.iterations}, at least 1 is needed; 30 is a good first value")
+        if self.rule not in RULES:
+            raise ValueError(f"rule: got {self.rule!r}, choose one of {', '.join(RULES)}")
+
+
+class Ascent:
+    """One ascent; its best images so far can be read at any time, also after an interrupt or a fault in ``run``.
+
+    Args:
+        chain: the differentiable map from latent to image.
+        objective: what is to rise.
+        settings: how to climb.
+
+    Attributes:
+        trace: rows so far.
+        image: (B, 3, h, w) the best images so far, clamped to [0, 1]; None before the first evaluation.
+    """
+
+    def __init__(self, chain: Chain, objective: Objective, settings: AscentSettings) -> None:
+        self.chain, self.objective, self.settings = chain, objective, settings
+        self.trace = Trace(settings=asdict(settings))
+        self.image: Tensor | None = None
+        self._z = chain.start()
+        self._best_z = self._z.clone()
+        self._best = torch.full((chain.path.batch,), -torch.inf)
+
+    @property
+    def path(self) -> Path:
+        """The path of the best latents so far."""
+        return self.chain.path.with_state(self.chain.state(self._best_z))
+
+    def run(self, callback: Callable[[Ascent], None] | None = None) -> None:
+        """Climb. ``callback(self)`` is called after each evaluation and may raise to stop.
+
+        Raises:
+            ValueError: if the objective is not finite at the very start.
+            FloatingPointError: if it stops being finite later on.
+        """
+        rule = make_rule(self.settings.rule, self.settings.step_size)
+        began = time.monotonic()
+        running = torch.ones(self.chain.path.batch, dtype=torch.bool)
+        self.trace.stopped = ["running"] * self.chain.path.batch
+        for iteration in range(self.settings.iterations + 1):
+            last = iteration == self.settings.iterations
+            image, terms, gradient = self._evaluate(iteration, with_gradient=not last)
+            self._record(iteration, image, terms, time.monotonic() - began)
+            reached = running & (terms.prior.detach().cpu() >= self.settings.target_score)
+            self._mark(reached, "target")
+            running &= ~reached
+            if callback is not None:
+                callback(self)
+            if gradient is None or not running.any():
+                break
+            change = rule.change(gradient)
+            self._z = self._z + change * running.to(change.device).reshape(1, -1, 1, 1, 1)
+        self._mark(running, "iterations")
+
+    def _mark(self, which: Tensor, reason: str) -> None:
+        for index in which.nonzero().flatten().tolist():
+            self.trace.stopped[index] = reason
+
+    def _evaluate(self, iteration: int, with_gradient: bool) -> tuple[Tensor, Terms, Tensor | None]:
+        z = self._z.detach().requires_grad_(with_gradient)
+        with torch.set_grad_enabled(with_gradient):
+            image = self.chain(z)
+            terms = self.objective(image, iteration)
+        if not torch.isfinite(terms.objective).all():
+            bad = (~torch.isfinite(terms.objective)).nonzero().flatten().tolist()
+            text = f"the objective of image {bad} is not finite in iteration {iteration}"
+            if iteration == 0:
+                raise ValueError(f"{text}, before any change: the model, the photograph or the prior is broken")
+            raise FloatingPointError(f"{text}; lower step_size or prior_weight. The best image so far is kept.")
+        if not with_gradient:
+            return image.detach(), terms, None
+        (gradient,) = torch.autograd.grad(terms.objective.sum(), z)
+        # The mean over a pair moves both alike and so keeps the difference that inversion gave them.
+        return image.detach(), terms, gradient.mean(dim=0, keepdim=True).expand_as(gradient)
+
+    def _record(self, iteration: int, image: Tensor, terms: Terms, seconds: float) -> None:
+        objective = terms.objective.detach().cpu()
+        shown = image.clamp(0, 1)
+        if self.image is None:
+            self.image, self.trace.best_iteration = shown.clone(), [0] * len(objective)
+        for index in (objective > self._best).nonzero().flatten().tolist():
+            self.image[index] = shown[index]
+            self._best_z[:, index] = self._z[:, index].detach()
+            self._best[index] = objective[index]
+            self.trace.best_iteration[index] = iteration
+        self.trace.rows.append(
+            Row(
+                iteration=iteration,
+                objective=objective.tolist(),
+                prior=terms.prior.detach().cpu().tolist(),
+                fidelity=terms.fidelity.detach().cpu().tolist(),
+                latent_norm=self._z.detach().square().mean(dim=(0, 2, 3, 4)).sqrt().cpu().tolist(),
+                seconds=seconds,
+            )
+        )

@@ -1,0 +1,25 @@
+"""The fidelities by name. A new one is one class and one line below."""
+
+from __future__ import annotations
+
+from .base import Fidelity
+from .nlpd import NLPD
+from .pixel import L1, MSE
+from .ssim import MSSSIM, SSIM
+
+FIDELITIES: dict[str, type[Fidelity]] = {
+    NLPD.name: NLPD,
+    MSE.name: MSE,
+    L1.name: L1,
+    SSIM.name: SSIM,
+    MSSSIM.name: MSSSIM,
+}
+
+__all__ = ["FIDELITIES", "Fidelity", "fidelity"]
+
+
+def fidelity(name: str) -> Fidelity:
+    """The fidelity of that name. Raises ValueError for an unknown one."""
+    if name not in FIDELITIES:
+        raise ValueError(f"fidelity: got {name!r}, choose one of {', '.join(FIDELITIES)}")
+    return FIDELITIES[name]()

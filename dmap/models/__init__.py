@@ -1,0 +1,8 @@
+"""The small networks that the pack ships, and their files."""
+
+from .autoencoder import Autoencoder
+from .denoiser import LatentDenoiser
+from .quality import QualityNet
+from .store import SavedModel, load_model, read_model, save_model
+
+__all__ = ["Autoencoder", "LatentDenoiser", "QualityNet", "SavedModel", "load_model", "read_model", "save_model"]

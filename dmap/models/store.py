@@ -1,0 +1,113 @@
+"""The pack's model files: safetensors with the architecture in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from .autoencoder import Autoencoder
+from .denoiser import LatentDenoiser
+from .quality import QualityNet
+
+FORMAT = "dmap-model"
+VERSION = "1"
+WEIGHTS = Path(__file__).parent / "weights"
+KINDS: dict[str, type[nn.Module]] = {
+    "autoencoder": Autoencoder,
+    "denoiser": LatentDenoiser,
+    "quality": QualityNet,
+}
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model file's content: what it is, its constructor's keyword arguments, and its tensors as stored."""
+
+    kind: str
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def _file(name: str | os.PathLike[str]) -> Path:
+    path = Path(name)
+    return path if path.suffix == ".safetensors" else WEIGHTS / f"{path}.safetensors"
+
+
+def save_model(
+    model: nn.Module,
+    config: dict[str, Any],
+    file: str | os.PathLike[str],
+    dtype: torch.dtype = torch.float16,
+    notes: dict[str, str] | None = None,
+) -> None:
+    """Write a model atomically.
+
+    Args:
+        model: one of the shipped classes.
+        config: its constructor's keyword arguments, as JSON can hold them.
+        file: a path that ends in .safetensors.
+        dtype: of the stored tensors.
+        notes: further header entries, such as the seed and the training time.
+    """
+    kind = next(name for name, cls in KINDS.items() if type(model) is cls)
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
+    meta = {**(notes or {}), "format": FORMAT, "version": VERSION, "kind": kind, "config": json.dumps(config)}
+    temporary = f"{os.fspath(file)}.part"
+    save_file(tensors, temporary, metadata=meta)
+    os.replace(temporary, file)
+
+
+def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedModel:
+    """Read a shipped model by name, or one by its path.
+
+    Raises:
+        ValueError: if the file is missing, damaged, not a DMAP model, of another version, or not of that kind.
+    """
+    file = _file(name)
+    try:
+        with safe_open(str(file), framework="pt") as reader:
+            meta = reader.metadata() or {}
+            tensors = {key: reader.get_tensor(key) for key in reader.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"model file {file.name}: it cannot be read ({error}); install the pack again") from error
+    if meta.get("format") != FORMAT:
+        raise ValueError(f"model file {file.name}: it is not a model of this pack")
+    if meta.get("version") != VERSION:
+        raise ValueError(f"model file {file.name}: version {meta.get('version')} is not known here; update the pack")
+    found = meta.get("kind", "")
+    if found not in KINDS or (kind is not None and found != kind):
+        raise ValueError(f"model file {file.name}: it holds a {found or 'nameless'} model, expected {kind or list(KINDS)}")
+    try:
+        config = json.loads(meta["config"])
+    except (KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"model file {file.name}: its header has no readable config; install the pack again") from error
+    return SavedModel(found, config, tensors)
+
+
+def load_model(
+    name: str | os.PathLike[str],
+    kind: str | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> nn.Module:
+    """Build a model and load its weights; in eval mode.
+
+    Raises:
+        ValueError: as ``read_model``, or if the tensors do not fit the architecture.
+    """
+    saved = read_model(name, kind)
+    try:
+        model = KINDS[saved.kind](**saved.config, device=device, dtype=dtype)
+        model.load_state_dict(saved.tensors)
+    except (RuntimeError, TypeError) as error:
+        text = f"model file {_file(name).name}: its tensors do not fit a {saved.kind}: {error}"
+        raise ValueError(text) from error
+    return model.eval()

@@ -1,0 +1,133 @@
+"""A path: what inversion leaves and decoding needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .schedule import Schedule
+
+FORMAT = "dmap-path"
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Path:
+    """An inverted latent with all that its solver needs to sample it again.
+
+    Attributes:
+        solver: the solver's registered name.
+        schedule: the noise levels that were walked.
+        state: (S, B, C, H, W) the solver's state at ``schedule.sigmas[0]``; S = 1, or 2 for a pair.
+        latent: (B, C, H, W) the clean latent that was inverted.
+        scale: (B,) standard deviation of the inverted state; ``state / scale`` is the unit-variance variable that
+            the ascent moves.
+        residuals: (steps, B, C, H, W), or None for solvers that need none.
+        settings: the solver's numbers, such as EDICT's mixing.
+    """
+
+    solver: str
+    schedule: Schedule
+    state: Tensor
+    latent: Tensor
+    scale: Tensor
+    residuals: Tensor | None = None
+    settings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def batch(self) -> int:
+        """Number of images."""
+        return self.state.shape[1]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Path:
+        """The same path on another device, and in another floating dtype if one is given."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device=device, dtype=dtype or x.dtype)
+
+        return replace(
+            self,
+            state=move(self.state),
+            latent=move(self.latent),
+            scale=move(self.scale),
+            residuals=None if self.residuals is None else move(self.residuals),
+        )
+
+    def with_state(self, state: Tensor) -> Path:
+        """The same path with another start, as the ascent leaves it."""
+        if state.shape != self.state.shape:
+            raise ValueError(f"state: got shape {tuple(state.shape)}, the path has {tuple(self.state.shape)}")
+        return replace(self, state=state)
+
+    def image(self, index: int) -> Path:
+        """The path of one image of the batch."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            state=self.state[:, one],
+            latent=self.latent[one],
+            scale=self.scale[one],
+            residuals=None if self.residuals is None else self.residuals[:, one],
+        )
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write the path as safetensors, atomically."""
+        tensors = {"sigmas": self.schedule.sigmas, "state": self.state, "latent": self.latent, "scale": self.scale}
+        if self.residuals is not None:
+            tensors["residuals"] = self.residuals
+        tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
+        meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
+        temporary = f"{os.fspath(file)}.part"
+        save_file(tensors, temporary, metadata=meta)
+        os.replace(temporary, file)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Path:
+        """Read a path that ``save`` wrote.
+
+        Raises:
+            ValueError: if the file is missing, damaged, of another kind or version, or its tensors do not fit
+                together.
+        """
+        name = FilePath(file).name
+        try:
+            with safe_open(os.fspath(file), framework="pt") as reader:
+                meta = reader.metadata() or {}
+                tensors = {key: reader.get_tensor(key) for key in reader.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"path file {name}: it cannot be read ({error}); save the path again") from error
+        if meta.get("format") != FORMAT:
+            raise ValueError(f"path file {name}: it is not a path saved by DMAP; choose another file")
+        if meta.get("version") != VERSION:
+            raise ValueError(f"path file {name}: version {meta.get('version')} is not known here; update the pack")
+        missing = {"sigmas", "state", "latent", "scale"} - tensors.keys()
+        if missing:
+            raise ValueError(f"path file {name}: {', '.join(sorted(missing))} missing; save the path again")
+        path = cls(
+            solver=meta.get("solver", ""),
+            schedule=Schedule(tensors["sigmas"]),
+            state=tensors["state"],
+            latent=tensors["latent"],
+            scale=tensors["scale"],
+            residuals=tensors.get("residuals"),
+            settings=json.loads(meta.get("settings", "{}")),
+        )
+        path._check(name)
+        return path
+
+    def _check(self, name: str) -> None:
+        shape = tuple(self.latent.shape)
+        fits = self.state.ndim == 5 and tuple(self.state.shape[1:]) == shape and self.scale.shape == shape[:1]
+        if self.residuals is not None:
+            fits = fits and tuple(self.residuals.shape) == (self.schedule.steps, *shape)
+        if not fits:
+            raise ValueError(f"path file {name}: its tensors' shapes do not fit together; save the path again")
+        if not all(torch.isfinite(x).all() for x in (self.state, self.latent, self.scale)):
+            raise ValueError(f"path file {name}: it holds numbers that are not finite; save the path again")

@@ -1,0 +1,80 @@
+"""Curves of an ascent as an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from .trace import Row, Trace
+
+BACKGROUND, INK, GRID = (255, 255, 255), (40, 40, 40), (225, 225, 225)
+# Okabe and Ito's palette: distinguishable with colour-blind eyes.
+COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233))
+
+_PANELS: tuple[tuple[str, Callable[[Row], list[float]]], ...] = (
+    ("objective  J = lambda Q - w D", lambda row: row.objective),
+    ("prior  Q, 0..100, higher is better", lambda row: row.prior),
+    ("fidelity  D, 0 = the photograph", lambda row: row.fidelity),
+    ("latent norm, 1 at the start", lambda row: row.latent_norm),
+)
+
+
+def plot_trace(trace: Trace, width: int = 960, height: int = 640) -> Tensor:
+    """Draw objective, prior, fidelity and latent norm over the iterations, a line an image.
+
+    Returns:
+        (1, 3, height, width) in [0, 1].
+
+    Raises:
+        ValueError: if the trace holds no iteration.
+    """
+    if not trace.rows:
+        raise ValueError("trace: it holds no iteration; connect the trace output of DMAP Optimize")
+    canvas = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    steps = [row.iteration for row in trace.rows]
+    for panel, (title, values) in enumerate(_PANELS):
+        left, top = (panel % 2) * width // 2, (panel // 2) * height // 2
+        box = (left + 70, top + 34, left + width // 2 - 20, top + height // 2 - 30)
+        lines = list(zip(*(values(row) for row in trace.rows), strict=True))
+        _panel(draw, box, title, steps, lines, trace.best_iteration)
+    pixels = torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255.0)
+    return pixels.permute(2, 0, 1)[None]
+
+
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    box: tuple[int, int, int, int],
+    title: str,
+    steps: Sequence[int],
+    lines: Sequence[Sequence[float]],
+    best: Sequence[int],
+) -> None:
+    x0, y0, x1, y1 = box
+    font = ImageFont.load_default(14)
+    everything = [v for line in lines for v in line]
+    low, high = min(everything), max(everything)
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    span = max(steps[-1] - steps[0], 1)
+    draw.text((x0, y0 - 24), title, fill=INK, font=font)
+    for tick in range(5):
+        y = y1 - tick * (y1 - y0) / 4
+        draw.line((x0, y, x1, y), fill=GRID)
+        draw.text((x0 - 6, y), f"{low + tick * (high - low) / 4:.3g}", fill=INK, font=font, anchor="rm")
+    for step in (steps[0], steps[-1]):
+        draw.text((x0 + (step - steps[0]) / span * (x1 - x0), y1 + 4), str(step), fill=INK, font=font, anchor="mt")
+    for index, line in enumerate(lines):
+        colour = COLOURS[index % len(COLOURS)]
+        points = [
+            (x0 + (step - steps[0]) / span * (x1 - x0), y1 - (value - low) / (high - low) * (y1 - y0))
+            for step, value in zip(steps, line, strict=True)
+        ]
+        if len(points) > 1:
+            draw.line(points, fill=colour, width=2)
+        x, y = points[steps.index(best[index])] if index < len(best) else points[-1]
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour)

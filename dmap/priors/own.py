@@ -1,0 +1,31 @@
+"""The pack's own quality network as a prior."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..models import QualityNet, load_model
+from .base import Prior, PriorInfo
+from .logistic import IdentityMap
+
+INFO = PriorInfo(
+    name="dmap_quality",
+    higher_better=True,
+    scale=(0.0, 100.0),
+    min_size=QualityNet.min_size,
+    licence="MIT (code), CC0-1.0 (weights)",
+    commercial_use=True,
+    source="trained for this pack: python -m dmap.training quality",
+)
+
+
+class OwnQuality(Prior):
+    """The shipped network; its scores are on the common scale by training."""
+
+    def __init__(self) -> None:
+        super().__init__(INFO, IdentityMap())
+        self.network = load_model(INFO.name, kind="quality").requires_grad_(False)
+
+    def score(self, image: Tensor) -> Tensor:
+        result: Tensor = self.network(image)
+        return result

@@ -1,0 +1,119 @@
+"""Noise schedules: the explicit list of noise levels that a solver walks along.
+
+A level is sigma = sqrt((1 - abar) / abar) for variance-preserving models (Karras et al. 2022, arXiv:2206.00364,
+the coordinates of k-diffusion), or the time s in [0, 1] for flow matching. Both give the same solver steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SPACINGS = ("uniform", "log", "karras")
+KARRAS_RHO = 7.0
+
+
+def scaled_linear_betas(steps: int = 1000, start: float = 0.00085, end: float = 0.012) -> Tensor:
+    """Betas of Stable Diffusion 1.x/2.x/XL: linear in sqrt(beta). Returns (steps,) float64."""
+    return torch.linspace(start**0.5, end**0.5, steps, dtype=torch.float64) ** 2
+
+
+def sigmas_from_betas(betas: Tensor) -> Tensor:
+    """Noise levels of a DDPM (Ho et al. 2020) with the given betas: (T,) float64, increasing."""
+    abar = torch.cumprod(1.0 - betas.double(), dim=0)
+    return ((1.0 - abar) / abar).sqrt()
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Noise levels from the noisiest to the clean end.
+
+    Attributes:
+        sigmas: (steps + 1,) float64 on the CPU, strictly decreasing, finite, the last one 0. Step i goes from
+            ``sigmas[i]`` to ``sigmas[i + 1]`` and evaluates the network at ``sigmas[i]``, so never at 0.
+
+    Raises:
+        ValueError: if the levels are not of that form.
+    """
+
+    sigmas: Tensor
+
+    def __post_init__(self) -> None:
+        sigmas = self.sigmas.detach().to("cpu", torch.float64).clone()
+        if sigmas.ndim != 1 or len(sigmas) < 2:
+            raise ValueError(
+                f"schedule: expected a list of at least 2 sigmas, got shape {tuple(sigmas.shape)}; use steps >= 1"
+            )
+        if not torch.isfinite(sigmas).all():
+            raise ValueError("schedule: every sigma must be finite; choose a smaller strength or another model")
+        if not (sigmas[1:] < sigmas[:-1]).all():
+            raise ValueError("schedule: sigmas must decrease strictly from noise to image; use fewer steps")
+        if sigmas[-1] != 0:
+            raise ValueError(f"schedule: the last sigma must be 0, got {float(sigmas[-1]):g}")
+        object.__setattr__(self, "sigmas", sigmas)
+
+    @property
+    def steps(self) -> int:
+        """Number of solver steps."""
+        return len(self.sigmas) - 1
+
+    @classmethod
+    def from_table(cls, table: Tensor, steps: int, strength: float = 1.0, spacing: str = "uniform") -> Schedule:
+        """Choose levels from a model's table, so that a network with discrete timesteps sees exact ones.
+
+        Args:
+            table: (T,) the model's levels, strictly increasing and positive.
+            steps: number of solver steps, 1..T.
+            strength: share of the noising process, in (0, 1]; 1 starts at the noisiest level of the table.
+            spacing: "uniform" in the timestep, "log" in sigma, or "karras" (rho = 7).
+
+        Raises:
+            ValueError: for values outside these ranges, or more steps than the table has distinct levels.
+        """
+        table = table.detach().to("cpu", torch.float64)
+        if table.ndim != 1 or len(table) < 1 or not torch.isfinite(table).all() or not (table > 0).all():
+            raise ValueError("schedule: the model's table of sigmas must be a list of finite, positive numbers")
+        if not (table[1:] > table[:-1]).all():
+            raise ValueError("schedule: the model's table of sigmas must increase strictly")
+        if not 0.0 < strength <= 1.0:
+            raise ValueError(f"strength: got {strength}, it must be in (0, 1]; 0.4 is a good first value")
+        if steps < 1:
+            raise ValueError(f"steps: got {steps}, at least 1 step is needed; 5 to 10 are good first values")
+        if spacing not in SPACINGS:
+            raise ValueError(f"spacing: got {spacing!r}, choose one of {', '.join(SPACINGS)}")
+        start = max(1, round(strength * len(table)))
+        if steps > start:
+            raise ValueError(
+                f"steps: got {steps}, but strength {strength} leaves {start} noise levels; "
+                f"use at most {start} steps or a greater strength"
+            )
+        index = _distinct(_spaced_indices(table, start, steps, spacing), start)
+        return cls(torch.cat([table[index], table.new_zeros(1)]))
+
+
+def _spaced_indices(table: Tensor, start: int, steps: int, spacing: str) -> Tensor:
+    """Table positions, decreasing, of which the first is ``start - 1``."""
+    fraction = torch.arange(steps, dtype=torch.float64) / steps
+    if spacing == "uniform":
+        return (start * (1.0 - fraction)).round().long().clamp(min=1) - 1
+    low, high = table[0], table[start - 1]
+    ramp = torch.linspace(0, 1, steps, dtype=torch.float64) if steps > 1 else torch.zeros(1, dtype=torch.float64)
+    if spacing == "log":
+        wanted = torch.exp(high.log() + ramp * (low.log() - high.log()))
+    else:
+        rho = 1.0 / KARRAS_RHO
+        wanted = (high**rho + ramp * (low**rho - high**rho)) ** KARRAS_RHO
+    return (table[None, :start] - wanted[:, None]).abs().argmin(dim=1)
+
+
+def _distinct(index: Tensor, start: int) -> Tensor:
+    """Move neighbours that fell on one level apart; ``len(index) <= start``, so there is always room."""
+    positions = index.tolist()
+    for k in reversed(range(len(positions) - 1)):
+        positions[k] = max(positions[k], positions[k + 1] + 1)
+    positions[0] = start - 1
+    for k in range(1, len(positions)):
+        positions[k] = min(positions[k], positions[k - 1] - 1)
+    return torch.tensor(positions)

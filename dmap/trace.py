@@ -1,0 +1,44 @@
+"""What happened in an ascent, iteration by iteration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Row:
+    """One iteration; lists hold one number an image.
+
+    Attributes:
+        iteration: 0 is the start, before any change.
+        objective: J = lambda Q - w D.
+        prior: Q on the common scale 0..100.
+        fidelity: D, 0 = equal to the photograph.
+        latent_norm: root mean square of the unit-variance latent; 1 at the start.
+        seconds: since the ascent began.
+    """
+
+    iteration: int
+    objective: list[float]
+    prior: list[float]
+    fidelity: list[float]
+    latent_norm: list[float]
+    seconds: float
+
+
+@dataclass
+class Trace:
+    """All iterations of one ascent, its settings, and which iteration was best for each image."""
+
+    rows: list[Row] = field(default_factory=list)
+    settings: dict[str, str | int | float] = field(default_factory=dict)
+    best_iteration: list[int] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    """Why each image stopped: "target", "iterations", or "running" if the ascent was cut off."""
+    photograph_prior: list[float] = field(default_factory=list)
+    """The mapped prior's score of the input photograph itself."""
+
+    def to_json(self) -> str:
+        """The trace as JSON text."""
+        return json.dumps(asdict(self))

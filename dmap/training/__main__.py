@@ -1,0 +1,50 @@
+"""Command line of the recipe: ``python -m dmap.training --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from . import autoencoder, denoiser, quality
+from .loop import LoopSettings
+
+RECIPES = {
+    "autoencoder": (autoencoder.train, 15.0),
+    "quality": (quality.train, 20.0),
+    "denoiser": (denoiser.train, 90.0),
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line's options."""
+    parser = argparse.ArgumentParser(prog="python -m dmap.training", description=__doc__)
+    parser.add_argument("model", choices=list(RECIPES), help="which network to train")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photographs (jpg, png, webp)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
+    parser.add_argument("--minutes", type=float, help="training time; a later run resumes and adds up")
+    parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps even if there is time")
+    parser.add_argument("--seed", type=int, default=0, help="of all randomness")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for PyTorch's own choice")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one recipe; returns the exit code."""
+    options = parse(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    train, minutes = RECIPES[options.model]
+    settings = LoopSettings(minutes=minutes if options.minutes is None else options.minutes, most_steps=options.steps)
+    try:
+        train(options.photos, options.out, settings, options.seed)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

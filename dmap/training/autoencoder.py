@@ -1,0 +1,110 @@
+"""Training of the autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..models import Autoencoder, save_model
+from .data import Crops, centre_crop, list_photos
+from .degrade import gaussian_blur, gaussian_noise
+from .loop import Loop, LoopSettings
+
+FACTORS = (1.5, 2.0, 3.0)
+SIDE, BATCH = 96, 8
+LATENT_NOISE = 0.03
+"""Noise on the code in training, in its standard deviations: an ascent then finds no steep directions to abuse."""
+
+
+def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Mean SSIM (Wang et al. 2004) of images in [0, 1] with an 11x11 Gaussian window: a scalar."""
+    offsets = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
+    row = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    row = row / row.sum()
+    kernel = torch.outer(row, row).expand(x.shape[1], 1, 11, 11)
+
+    def mean(values: Tensor) -> Tensor:
+        return nn.functional.conv2d(values, kernel, groups=x.shape[1])
+
+    mx, my = mean(x), mean(y)
+    vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
+    c1, c2 = 0.01**2, 0.03**2
+    return ((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean()
+
+
+def start_from_principal_components(network: Autoencoder, crops: Crops) -> None:
+    """Set the linear path to the whitened principal components of 4x4 blocks and silence the rest."""
+    images = crops.batch(256, SIDE) * 2 - 1
+    patches = nn.functional.pixel_unshuffle(images, network.downscale).movedim(1, -1).flatten(0, 2).double()
+    mean = patches.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
+    code = network.latent_channels
+    basis, scale = vectors[:, -code:].flip(1), values[-code:].flip(0).sqrt()
+    with torch.no_grad():
+        network.analysis.weight.copy_((basis / scale).T.reshape(code, -1, 1, 1))
+        network.analysis.bias.copy_(-(basis / scale).T @ mean)
+        network.synthesis.weight.copy_((basis * scale).reshape(-1, code, 1, 1))
+        network.synthesis.bias.copy_(mean)
+        for last in (network.encoder[-1], network.decoder[-1]):
+            last.weight.zero_()
+            last.bias.zero_()
+
+
+def set_latent_scale(network: Autoencoder, crops: Crops) -> None:
+    """Measure mean and deviation of the code, so that latents leave ``encode`` with unit scale."""
+    with torch.no_grad():
+        network.mean.zero_()
+        network.std.fill_(1.0)
+        codes = torch.cat([network.encode(crops.batch(32, 128) * 2 - 1) for _ in range(8)])
+        network.mean.copy_(codes.mean(dim=(0, 2, 3), keepdim=True))
+        network.std.copy_(codes.std(dim=(0, 2, 3), keepdim=True))
+
+
+def evaluate(network: Autoencoder, photos: Path, side: int = 256) -> tuple[float, float]:
+    """(PSNR in dB, SSIM) of the round trip, means over the held-out photographs."""
+    psnr, ssim = [], []
+    with torch.no_grad():
+        for file in list_photos(photos, heldout=True):
+            image = centre_crop(file, side)[None]
+            back = ((network(image * 2 - 1) + 1) / 2).clamp(0, 1)
+            psnr.append(-10 * (back - image).square().mean().log10())
+            ssim.append(structural_similarity(back, image))
+    return float(torch.stack(psnr).mean()), float(torch.stack(ssim).mean())
+
+
+def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
+    """Train on all but the held-out photographs; writes ``demo_autoencoder.safetensors`` into ``out``."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    crops = Crops.load(list_photos(photos, heldout=False), FACTORS, SIDE, generator)
+    network = Autoencoder().to(memory_format=torch.channels_last)
+    start_from_principal_components(network, crops)
+
+    def loss(model: nn.Module, step: int) -> Tensor:
+        clean = crops.batch(BATCH, SIDE)
+        if step % 4 == 0:  # photographs to be restored are noisy and soft; the code must hold them too
+            strength = float(torch.rand((), generator=generator))
+            clean = gaussian_noise(gaussian_blur(clean, 0.3 + strength), 0.1 * strength, generator)
+        latent = model.encode(clean * 2 - 1)  # type: ignore[operator]
+        spread = latent.detach().std(dim=(0, 2, 3), keepdim=True)
+        back = model.decode(latent + LATENT_NOISE * spread * torch.randn_like(latent))  # type: ignore[operator]
+        back = (back + 1) / 2
+        charbonnier = ((back - clean).square() + 1e-6).sqrt().mean()
+        return charbonnier + 0.1 * (1 - structural_similarity(back, clean))
+
+    def export(average: nn.Module, step: int) -> None:
+        assert isinstance(average, Autoencoder)
+        copy = Autoencoder()
+        copy.load_state_dict(average.state_dict())
+        set_latent_scale(copy, Crops(crops.images, torch.Generator().manual_seed(0)))
+        figures = "no held-out photograph"
+        try:
+            figures = "held-out PSNR {:.2f} dB SSIM {:.4f}".format(*evaluate(copy, photos))
+        except ValueError:
+            pass
+        print(f"step {step}: {figures}", flush=True)
+        save_model(copy, {}, out / "demo_autoencoder.safetensors", notes={"seed": str(seed), "steps": str(step)})
+
+    Loop(network, out / "autoencoder", settings, export).run(loss)

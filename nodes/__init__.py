@@ -1,0 +1,21 @@
+"""The pack's nodes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .decode import DMAPDecode
+from .demo import DMAPLoadDemoModels
+from .invert import DMAPInvert
+from .optimize import DMAPOptimize
+from .plot import DMAPPlotTrace
+from .prior import DMAPLoadPrior
+
+NODES: list[type[io.ComfyNode]] = [
+    DMAPInvert,
+    DMAPLoadPrior,
+    DMAPOptimize,
+    DMAPDecode,
+    DMAPLoadDemoModels,
+    DMAPPlotTrace,
+]

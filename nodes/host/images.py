@@ -1,0 +1,84 @@
+"""Images between the host's sockets and dmap, and what is shown or kept of them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import numpy as np
+import torch
+from PIL import Image
+from server import PromptServer
+from torch import Tensor
+
+PREVIEW_SIDE = 512
+
+
+def from_image_socket(image: Tensor, node: str, socket: str) -> Tensor:
+    """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3, H, W) float32 in [0, 1]; grey is repeated, alpha is dropped.
+
+    Raises:
+        ValueError: for other shapes or numbers that are not finite.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            f"{node}, socket '{socket}': got shape {tuple(image.shape)}; connect an IMAGE with 1, 3 or 4 channels"
+        )
+    if not torch.isfinite(image).all():
+        raise ValueError(f"{node}, socket '{socket}': the image holds NaN or infinite values; check the node before it")
+    pixels = image[..., :3].movedim(-1, 1).float().clone().clamp(0, 1)
+    return pixels.repeat(1, 3, 1, 1) if pixels.shape[1] == 1 else pixels
+
+
+def to_image_socket(image: Tensor) -> Tensor:
+    """(B, 3, H, W) -> IMAGE (B, H, W, 3), clamped, on the host's device for results."""
+    shown = image.detach().clamp(0, 1).movedim(1, -1).float()
+    return shown.to(comfy.model_management.intermediate_device()).contiguous()
+
+
+def crop_as_encoder(image: Tensor, vae: Any) -> Tensor:
+    """Crop (B, 3, H, W) exactly as the host's VAE Encode did when sides are not multiples of the latent grid."""
+    cropped: Tensor = vae.vae_encode_crop_pixels(image.movedim(1, -1)).movedim(-1, 1)
+    return cropped
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """(3, H, W) in [0, 1] -> an 8-bit picture."""
+    array = image.detach().clamp(0, 1).mul(255).round().byte().movedim(0, -1).cpu().numpy()
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+class Progress:
+    """The node's progress bar with a preview of the first image."""
+
+    def __init__(self, total: int) -> None:
+        self.bar = comfy.utils.ProgressBar(total)
+
+    def update(self, done: int, image: Tensor | None = None) -> None:
+        """Show ``done`` of the total, and the image (B, 3, H, W) if one is given."""
+        preview = None if image is None else ("JPEG", to_pil(image[0]), PREVIEW_SIDE)
+        self.bar.update_absolute(done, preview=preview)
+
+
+def show_text(node_id: str | None, text: str) -> None:
+    """Show a line of text on a node while the graph runs."""
+    server = getattr(PromptServer, "instance", None)
+    if server is not None and node_id is not None:
+        server.send_progress_text(text, node_id)
+
+
+def save_rescued(image: Tensor, prefix: str) -> list[str]:
+    """Write (B, 3, H, W) as PNG files into the host's output folder; returns their names."""
+    height, width = image.shape[-2:]
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory(), width, height
+    )
+    files = []
+    for index, one in enumerate(image):
+        file = f"{name}_{counter + index:05}_.png"
+        to_pil(one).save(os.path.join(folder, file))
+        files.append(file)
+    return files

@@ -1,0 +1,240 @@
+"""A session: the host's model, autoencoder and prior, loaded together and differentiable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import comfy.model_management
+import comfy.model_sampling
+import comfy.samplers
+import torch
+from torch import Tensor
+
+from ...dmap.path import Path
+from ...dmap.priors import Prior
+from .autograd import differentiable, plain
+
+Result = TypeVar("Result")
+
+# Bytes of activations kept for a backward pass in fp32, measured on Stable Diffusion 1.5's networks on the CPU:
+# one UNet call with PyTorch's attention per latent position, one VAE decode per image pixel.
+UNET_BYTES_PER_POSITION = 400_000
+VAE_BYTES_PER_PIXEL = 24_000
+
+
+@dataclass(frozen=True)
+class HostPath:
+    """What the DMAP_PATH socket carries: the path, and the model and conditioning it was made with."""
+
+    path: Path
+    model: Any
+    positive: list[Any]
+
+
+@dataclass(frozen=True)
+class HostPrior:
+    """What the DMAP_PRIOR socket carries: a prior inside a patcher of the host's memory management."""
+
+    patcher: Any
+
+    @property
+    def prior(self) -> Prior:
+        """The prior itself."""
+        model: Prior = self.patcher.model
+        return model
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the body of a session works with; valid only while it runs.
+
+    Attributes:
+        denoise: D(u, sigma) of the model with its conditioning, LoRA, control networks and hooks, guidance 1.
+        decode: latent -> image (B, 3, h, w), nominally [0, 1], not clamped; None without an autoencoder.
+        table: (T,) the model's noise levels, increasing.
+        latent: (B, C, H, W) float32 in the model's scale.
+        device: where all of it runs.
+        to_vae: latent in the model's scale -> the scale of the LATENT socket.
+    """
+
+    denoise: Callable[[Tensor, Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor] | None
+    table: Tensor
+    latent: Tensor
+    device: torch.device
+    to_vae: Callable[[Tensor], Tensor]
+
+
+def check_interrupt() -> None:
+    """Raise the host's interrupt exception if the user asked to stop."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
+def noise_table(model: Any, node: str) -> Tensor:
+    """The noise levels of a MODEL, or a ValueError that says why this kind of model cannot be used."""
+    if getattr(model, "is_multigpu_base_clone", False):
+        raise ValueError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
+    sampling = model.get_model_object("model_sampling")
+    kind = getattr(getattr(model.model, "model_type", None), "name", type(sampling).__name__)
+    discrete = isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete)
+    if not (discrete and isinstance(sampling, comfy.model_sampling.EPS)):
+        raise ValueError(
+            f"{node}, socket 'model': models of type {kind} are not supported; connect a Stable Diffusion 1.x, 2.x "
+            "or XL model with eps- or v-prediction, or the model of DMAP Load Demo Models"
+        )
+    if getattr(model.model, "concat_keys", ()):
+        raise ValueError(f"{node}, socket 'model': inpainting and edit models ({kind}) are not supported; use a base model")
+    table: Tensor = sampling.sigmas.detach().clone().cpu().double()
+    return table
+
+
+def check_conditioning(model: Any, positive: Any, node: str) -> None:
+    """Raise ValueError if a text model gets no usable conditioning."""
+    if not positive:
+        raise ValueError(f"{node}, socket 'positive': it is empty; connect CLIP Text Encode with an empty text")
+    width = model.model.model_config.unet_config.get("context_dim")
+    if width is None:
+        return
+    for item in positive:
+        got = item[0].shape[-1] if isinstance(item[0], Tensor) else None
+        if got != width:
+            raise ValueError(
+                f"{node}, socket 'positive': the model expects text conditioning of width {width}, got {got}; "
+                "connect CLIP Text Encode (an empty text will do) with the CLIP of the same checkpoint"
+            )
+
+
+def check_vae(vae: Any, node: str) -> None:
+    """Raise ValueError unless the VAE decodes latents to images by the convention that decoding here relies on."""
+    if getattr(vae, "first_stage_model", None) is None:
+        raise ValueError(f"{node}, socket 'vae': the checkpoint holds no VAE; load one with Load VAE")
+    probe = torch.tensor([-0.5, 0.0, 0.5])
+    if vae.latent_dim != 2 or vae.output_channels != 3 or not torch.equal(vae.process_output(probe), (probe + 1) / 2):
+        raise ValueError(f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported")
+
+
+def check_vae_fits(vae: Any, path: HostPath, node: str) -> None:
+    """Raise ValueError if the VAE is for latents with another number of channels than the path's."""
+    channels = path.path.latent.shape[1]
+    if vae.latent_channels != channels:
+        raise ValueError(
+            f"{node}, socket 'vae': it is for latents with {vae.latent_channels} channels, but the path has {channels}; "
+            "connect the VAE that encoded the photograph"
+        )
+
+
+def path_latent(path: HostPath) -> Tensor:
+    """The clean latent of a path on the scale of the LATENT socket."""
+    with torch.inference_mode(False), torch.no_grad():
+        latent: Tensor = path.model.model.process_latent_out(path.path.latent)
+        return latent
+
+
+def _attention(_: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """PyTorch's attention in place of the host's choice: the chunked one has no gradient."""
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    result: Tensor = attention_pytorch(*args, **kwargs)
+    return result
+
+
+class _Body(comfy.samplers.Sampler):  # type: ignore[misc]
+    """A sampler that runs our code where the host would sample, after it has prepared conditioning and control."""
+
+    def __init__(self, body: Callable[[Any, dict[str, Any], Tensor], Any]) -> None:
+        self.body = body
+        self.result: Any = None
+
+    def sample(
+        self,
+        model_wrap: Any,
+        sigmas: Tensor,
+        extra_args: dict[str, Any],
+        callback: Any,
+        noise: Tensor,
+        latent_image: Tensor | None = None,
+        denoise_mask: Tensor | None = None,
+        disable_pbar: bool = False,
+    ) -> Tensor:
+        self.result = self.body(model_wrap, extra_args, noise if latent_image is None else latent_image)
+        return torch.zeros_like(noise)
+
+
+def _memory(latent: Tensor, model: Any, vae: Any) -> float:
+    positions = latent.shape[0] * math.prod(latent.shape[-2:])
+    size = comfy.model_management.dtype_size
+    needed = positions * UNET_BYTES_PER_POSITION * size(model.model_dtype()) / 4
+    if vae is not None:
+        pixels = positions * vae.spacial_compression_decode() ** 2
+        needed += pixels * VAE_BYTES_PER_PIXEL * size(vae.vae_dtype) / 4
+    return needed
+
+
+def run(
+    model: Any,
+    positive: Sequence[Any],
+    latent: Tensor,
+    body: Callable[[Session], Result],
+    vae: Any = None,
+    patchers: Sequence[Any] = (),
+) -> Result:
+    """Load everything in one request to the host's memory management and run ``body`` with gradients possible.
+
+    Args:
+        model: the MODEL socket's value; it is cloned, never changed.
+        positive: the CONDITIONING socket's value.
+        latent: (B, C, H, W) on the scale of the LATENT socket.
+        body: what to run.
+        vae: the VAE socket's value, if the body decodes.
+        patchers: further patchers that the body needs, such as a prior's.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        patcher = model.get_non_dynamic_delegate() if getattr(model, "is_dynamic", bool)() else model.clone()
+        patcher.model_options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention
+        others = [*([vae.patcher] if vae is not None else []), *patchers]
+        patcher.set_additional_models("dmap", others)
+        guider = comfy.samplers.CFGGuider(patcher)
+        guider.inner_set_conds({"positive": plain(positive)})
+        guider.set_cfg(1.0)
+        comfy.model_management.load_models_gpu(
+            [patcher, *others], memory_required=_memory(latent, model, vae), force_full_load=True
+        )
+
+        def inner(wrap: Any, extra: dict[str, Any], latent_image: Tensor) -> Result:
+            roots = [wrap.inner_model, *(other.model for other in others)]
+            with differentiable(*roots):
+                return body(_session(wrap, extra, latent_image, vae, patcher.load_device))
+
+        sampler = _Body(inner)
+        clean = latent.clone().float()
+        guider.sample(torch.zeros_like(clean), clean, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True)
+        result: Result = sampler.result
+        return result
+
+
+def _session(wrap: Any, extra: dict[str, Any], latent: Tensor, vae: Any, device: torch.device) -> Session:
+    base = wrap.inner_model
+
+    def denoise(u: Tensor, sigma: Tensor) -> Tensor:
+        check_interrupt()
+        levels = sigma.to(u.device, torch.float32).expand(u.shape[0])
+        out: Tensor = wrap(u, levels, model_options=extra["model_options"], seed=extra.get("seed"))
+        return out.to(u.dtype)
+
+    def decode(z: Tensor) -> Tensor:
+        check_interrupt()
+        hidden = base.process_latent_out(z).to(vae.device, vae.vae_dtype)
+        image: Tensor = vae.first_stage_model.decode(hidden).float().to(device)
+        return (image + 1) / 2
+
+    return Session(
+        denoise=denoise,
+        decode=None if vae is None else decode,
+        table=base.model_sampling.sigmas.detach().clone().cpu().double(),
+        latent=latent.clone().float(),
+        device=device,
+        to_vae=base.process_latent_out,
+    )

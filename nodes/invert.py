@@ -1,0 +1,129 @@
+"""DMAP Invert: from a photograph's latent to the noise latent that the ascent moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..dmap.schedule import Schedule
+from ..dmap.solvers import SOLVERS, make_solver, round_trip_error
+from .host import images, session
+from .sockets import PathSocket
+
+NODE = "DMAP Invert"
+
+
+class DMAPInvert(io.ComfyNode):
+    """Inverts a clean latent along the model's probability-flow ODE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPInvert",
+            display_name=NODE,
+            category="DMAP",
+            description="Walks a photograph's latent back into the model's noise, so exactly that the way forward "
+            "returns it. The result is the starting point of DMAP Optimize.",
+            inputs=[
+                io.Model.Input("model", tooltip="Stable Diffusion 1.x, 2.x or XL with its LoRAs, or the demo model. It is not changed."),
+                io.Latent.Input("latent", tooltip="The photograph through VAE Encode."),
+                io.Conditioning.Input(
+                    "positive",
+                    tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
+                ),
+                io.Combo.Input(
+                    "solver",
+                    options=list(SOLVERS),
+                    default="residual_ddim",
+                    tooltip="residual_ddim: one network call a step, exact, the fast choice. edict: the paper's coupled "
+                    "pair, two calls a step, needs 20 to 50 steps.",
+                ),
+                io.Int.Input("steps", default=5, min=1, max=200, tooltip="Steps of the chain. 5 to 10; the paper uses 50 with edict."),
+                io.Float.Input(
+                    "strength",
+                    default=0.4,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How far into the noise to go, 0 to 1. Low stays close to the photograph; 0.2 to 0.5 are "
+                    "good first values, 1 is the full path.",
+                ),
+                io.Float.Input(
+                    "max_error",
+                    default=0.05,
+                    min=0.0,
+                    max=10.0,
+                    step=0.001,
+                    round=False,
+                    tooltip="Refuse to go on if the round trip (inverting, then sampling) changes the latent by more "
+                    "than this share of its root mean square.",
+                ),
+            ],
+            outputs=[
+                PathSocket.Output("path", tooltip="Inverted latent with all that DMAP Optimize and DMAP Decode need."),
+                io.Float.Output("round_trip_error", tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        latent: dict[str, Any],
+        positive: list[Any],
+        solver: str,
+        steps: int,
+        strength: float,
+        max_error: float,
+    ) -> io.NodeOutput:
+        table = session.noise_table(model, NODE)
+        session.check_conditioning(model, positive, NODE)
+        samples = _check_latent(latent, model)
+        try:
+            schedule = Schedule.from_table(table, steps, strength)
+            method = make_solver(solver)
+        except ValueError as error:
+            raise ValueError(f"{NODE}, {error}") from error
+        total = method.inversion_evaluations(schedule.steps) + method.evaluations * schedule.steps
+        progress = images.Progress(total)
+
+        def body(host: session.Session) -> tuple[Any, float]:
+            done = 0
+
+            def denoise(u: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+                nonlocal done
+                result = host.denoise(u, sigma)
+                done += 1
+                progress.update(done)
+                return result
+
+            path = method.invert(denoise, schedule, host.latent)
+            return path.to("cpu"), float(round_trip_error(method, denoise, path).max())
+
+        path, error = session.run(model, positive, samples, body)
+        if not error <= max_error:
+            raise ValueError(
+                f"{NODE}, max_error: the round trip is off by {error:.2g} of the latent's size, more than max_error = "
+                f"{max_error:g}. Use the solver residual_ddim, a smaller strength, more steps (edict), or raise max_error"
+            )
+        text = f"round-trip error {error:.1e}"
+        images.show_text(cls.hidden.unique_id, text)
+        return io.NodeOutput(session.HostPath(path, model, positive), error, ui=ui.PreviewText(text))
+
+
+def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
+    samples = latent["samples"]
+    wanted = model.model.latent_format.latent_channels
+    if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
+        raise ValueError(f"{NODE}, socket 'latent': only image latents (batch, channels, height, width) are supported")
+    if samples.shape[1] != wanted:
+        raise ValueError(
+            f"{NODE}, socket 'latent': it has {samples.shape[1]} channels, but this model takes {wanted}; encode the "
+            "photograph with the VAE that belongs to the model"
+        )
+    if not torch.isfinite(samples).all():
+        raise ValueError(f"{NODE}, socket 'latent': it holds NaN or infinite values; check the photograph and the VAE")
+    return samples

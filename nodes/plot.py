@@ -1,0 +1,30 @@
+"""DMAP Plot Trace: the curves of an ascent."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..dmap.plot import plot_trace
+from ..dmap.trace import Trace
+from .host import images
+from .sockets import TraceSocket
+
+
+class DMAPPlotTrace(io.ComfyNode):
+    """Draws a trace."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPPlotTrace",
+            display_name="DMAP Plot Trace",
+            category="DMAP",
+            description="Curves of objective, quality score, distance to the photograph and latent norm over the "
+            "iterations; a dot marks the best one.",
+            inputs=[TraceSocket.Input("trace", tooltip="The trace of DMAP Optimize.")],
+            outputs=[io.Image.Output("image", tooltip="The curves, 960 x 640 px, a colour an image of the batch.")],
+        )
+
+    @classmethod
+    def execute(cls, trace: Trace) -> io.NodeOutput:
+        return io.NodeOutput(images.to_image_socket(plot_trace(trace)))

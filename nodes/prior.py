@@ -1,0 +1,39 @@
+"""DMAP Load IQA Prior: a no-reference quality model under the host's memory management."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..dmap.priors import prior_names
+from .host import models
+from .sockets import PriorSocket
+
+
+class DMAPLoadPrior(io.ComfyNode):
+    """Loads a no-reference image quality model as the prior."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPLoadPrior",
+            display_name="DMAP Load IQA Prior",
+            category="DMAP",
+            description="Loads the no-reference image quality (NR-IQA) model that judges what a good photograph is.",
+            inputs=[
+                io.Combo.Input(
+                    "prior",
+                    options=prior_names(),
+                    default="dmap_quality",
+                    tooltip="dmap_quality comes with this pack. Names that begin with pyiqa: need the package pyiqa "
+                    "(noncommercial licence) and that model's weights; nothing is downloaded.",
+                )
+            ],
+            outputs=[PriorSocket.Output("prior", tooltip="The quality model, for DMAP Optimize.")],
+        )
+
+    @classmethod
+    def execute(cls, prior: str) -> io.NodeOutput:
+        try:
+            return io.NodeOutput(models.load_prior_patcher(prior))
+        except ValueError as error:
+            raise ValueError(f"DMAP Load IQA Prior, prior: {error}") from error
