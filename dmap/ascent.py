@@ -101,6 +101,7 @@ class Ascent:
         with torch.set_grad_enabled(with_gradient):
             image = self.chain(z)
             terms = self.objective(image, iteration)
+            total = terms.objective.sum()
         if not torch.isfinite(terms.objective).all():
             bad = (~torch.isfinite(terms.objective)).nonzero().flatten().tolist()
             text = f"the objective of image {bad} is not finite in iteration {iteration}"
@@ -109,7 +110,7 @@ class Ascent:
             raise FloatingPointError(f"{text}; lower step_size or prior_weight. The best image so far is kept.")
         if not with_gradient:
             return image.detach(), terms, None
-        (gradient,) = torch.autograd.grad(terms.objective.sum(), z)
+        (gradient,) = torch.autograd.grad(total, z)
         # The mean over a pair moves both alike and so keeps the difference that inversion gave them.
         return image.detach(), terms, gradient.mean(dim=0, keepdim=True).expand_as(gradient)
 

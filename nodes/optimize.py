@@ -31,7 +31,7 @@ class DMAPOptimize(io.ComfyNode):
             "best image. If it is interrupted or fails, the best image so far is saved in the output folder.",
             inputs=_inputs(),
             outputs=[
-                PathSocket.Output("path", tooltip="The path of the best image, for DMAP Decode."),
+                PathSocket.Output("best_path", display_name="path", tooltip="The path of the best image, for DMAP Decode."),
                 TraceSocket.Output("trace", tooltip="What happened in each iteration, for DMAP Plot Trace."),
             ],
             hidden=[io.Hidden.unique_id],

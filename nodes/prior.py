@@ -21,7 +21,7 @@ class DMAPLoadPrior(io.ComfyNode):
             description="Loads the no-reference image quality (NR-IQA) model that judges what a good photograph is.",
             inputs=[
                 io.Combo.Input(
-                    "prior",
+                    "name",
                     options=prior_names(),
                     default="dmap_quality",
                     tooltip="dmap_quality comes with this pack. Names that begin with pyiqa: need the package pyiqa "
@@ -32,8 +32,8 @@ class DMAPLoadPrior(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, prior: str) -> io.NodeOutput:
+    def execute(cls, name: str) -> io.NodeOutput:
         try:
-            return io.NodeOutput(models.load_prior_patcher(prior))
+            return io.NodeOutput(models.load_prior_patcher(name))
         except ValueError as error:
-            raise ValueError(f"DMAP Load IQA Prior, prior: {error}") from error
+            raise ValueError(f"DMAP Load IQA Prior, name: {error}") from error

@@ -75,7 +75,8 @@ class Server:
             "--disable-all-custom-nodes", "--whitelist-custom-nodes", *self.packs, *self.arguments,
         ]  # fmt: skip
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.base)
+            environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.base, env=environment)
         try:
             self._wait_until_ready()
         except BaseException:

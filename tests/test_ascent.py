@@ -52,6 +52,14 @@ def test_objective_rises_for_a_small_step(solver: str, rule: str) -> None:
     assert ascent.trace.stopped == ["iterations", "iterations"]
 
 
+def test_it_climbs_where_the_caller_has_turned_gradients_off() -> None:
+    """A host runs nodes without gradients; the ascent turns them on for itself."""
+    with torch.no_grad():
+        ascent = make()
+        ascent.run()
+    assert ascent.trace.rows[-1].objective[0] > ascent.trace.rows[0].objective[0]
+
+
 @pytest.mark.parametrize("solver", list(SOLVERS))
 def test_the_best_path_gives_the_best_image(solver: str) -> None:
     ascent = make(solver)
