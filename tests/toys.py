@@ -54,3 +54,13 @@ class SmoothnessPrior(Prior):
         right = (image[..., :, 1:] - image[..., :, :-1]).square().mean(dim=(1, 2, 3))
         down = (image[..., 1:, :] - image[..., :-1, :]).square().mean(dim=(1, 2, 3))
         return right + down
+
+
+def photograph(batch: int, size: int, seed: int = 4) -> Tensor:
+    """Something like photographs: smooth colour fields with edges and texture, (batch, 3, size, size) float64."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.zeros(batch, 3, size, size, dtype=torch.float64)
+    for cells, strength in ((3, 0.25), (12, 0.12), (48, 0.08), (size, 0.04)):
+        noise = torch.randn(batch, 3, cells, cells, generator=generator, dtype=torch.float64)
+        image = image + strength * nn.functional.interpolate(noise, size=(size, size), mode="bicubic")
+    return (0.5 + image).clamp(0.02, 0.98)

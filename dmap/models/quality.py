@@ -70,12 +70,12 @@ class QualityNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Quality (B,) in 0..100, higher better, of (B, 3, h, w) in [0, 1], sides at least 64."""
-        hidden, pooled = self.stem(self.inputs(image)), []
+        hidden, pooled = nn.functional.silu(self.stem(self.inputs(image))), []
         for index, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
-            change = second(nn.functional.silu(first(nn.functional.silu(hidden))))
-            hidden = hidden + change
+            hidden = blur(hidden, stride=2)
+            if index > 0:
+                hidden = self.wider[index - 1](hidden)
+            hidden = hidden + second(nn.functional.silu(first(nn.functional.silu(hidden))))
             pooled += [hidden.mean(dim=(2, 3)), (hidden.var(dim=(2, 3), correction=0) + 1e-4).sqrt()]
-            if index < len(self.wider):
-                hidden = self.wider[index](blur(hidden, stride=2))
         features = nn.functional.silu(self.hidden(torch.cat(pooled, dim=1)))
         return 100 * torch.sigmoid(self.score(features)[:, 0])

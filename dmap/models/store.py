@@ -97,15 +97,22 @@ def load_model(
     kind: str | None = None,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
+    operations: Any = nn,
 ) -> nn.Module:
     """Build a model and load its weights; in eval mode.
+
+    Args:
+        name: as for ``read_model``.
+        kind: what it must be; None for any.
+        device, dtype: where and as what its tensors are built.
+        operations: where layers come from; a host passes its own namespace.
 
     Raises:
         ValueError: as ``read_model``, or if the tensors do not fit the architecture.
     """
     saved = read_model(name, kind)
     try:
-        model = KINDS[saved.kind](**saved.config, device=device, dtype=dtype)
+        model = KINDS[saved.kind](**saved.config, device=device, dtype=dtype, operations=operations)
         model.load_state_dict(saved.tensors)
     except (RuntimeError, TypeError) as error:
         text = f"model file {_file(name).name}: its tensors do not fit a {saved.kind}: {error}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..fidelity import fidelity
 from ..models import Autoencoder, save_model
 from .data import Crops, centre_crop, list_photos
 from .degrade import gaussian_blur, gaussian_noise
@@ -17,21 +18,7 @@ SIDE, BATCH = 96, 8
 LATENT_NOISE = 0.03
 """Noise on the code in training, in its standard deviations: an ascent then finds no steep directions to abuse."""
 
-
-def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
-    """Mean SSIM (Wang et al. 2004) of images in [0, 1] with an 11x11 Gaussian window: a scalar."""
-    offsets = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
-    row = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    row = row / row.sum()
-    kernel = torch.outer(row, row).expand(x.shape[1], 1, 11, 11)
-
-    def mean(values: Tensor) -> Tensor:
-        return nn.functional.conv2d(values, kernel, groups=x.shape[1])
-
-    mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
-    c1, c2 = 0.01**2, 0.03**2
-    return ((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean()
+_dissimilarity = fidelity("ssim")
 
 
 def start_from_principal_components(network: Autoencoder, crops: Crops) -> None:
@@ -70,7 +57,7 @@ def evaluate(network: Autoencoder, photos: Path, side: int = 256) -> tuple[float
             image = centre_crop(file, side)[None]
             back = ((network(image * 2 - 1) + 1) / 2).clamp(0, 1)
             psnr.append(-10 * (back - image).square().mean().log10())
-            ssim.append(structural_similarity(back, image))
+            ssim.append(1 - _dissimilarity(back, image)[0])
     return float(torch.stack(psnr).mean()), float(torch.stack(ssim).mean())
 
 
@@ -92,7 +79,7 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         back = model.decode(latent + LATENT_NOISE * spread * torch.randn_like(latent))  # type: ignore[operator]
         back = (back + 1) / 2
         charbonnier = ((back - clean).square() + 1e-6).sqrt().mean()
-        return charbonnier + 0.1 * (1 - structural_similarity(back, clean))
+        return charbonnier + 0.1 * _dissimilarity(back, clean).mean()
 
     def export(average: nn.Module, step: int) -> None:
         assert isinstance(average, Autoencoder)

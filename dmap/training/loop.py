@@ -25,7 +25,7 @@ class LoopSettings:
 
     Attributes:
         minutes: training time, over all runs that resume one another.
-        rate: peak learning rate of Adam; it rises over 200 steps and falls to 0 as half a cosine over the minutes.
+        rate: peak learning rate of Adam; it rises over 50 steps and falls to 0 as half a cosine over the minutes.
         decay: of the exponential moving average of the weights.
         save_minutes: between checkpoints.
         most_steps: stop after so many steps even if there is time.
@@ -34,7 +34,7 @@ class LoopSettings:
     minutes: float
     rate: float = 4e-4
     decay: float = 0.999
-    save_minutes: float = 3.0
+    save_minutes: float = 7.0
     most_steps: int = 10**9
 
 
@@ -86,7 +86,7 @@ class Loop:
         self.save()
 
     def _rate(self, progress: float) -> float:
-        warm = min(1.0, (self.step + 1) / 200)
+        warm = min(1.0, (self.step + 1) / 50)
         return self.settings.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, progress)))
 
     def _average(self) -> None:

@@ -17,7 +17,9 @@ from .loop import Loop, LoopSettings
 FACTORS = (1.5, 2.0, 3.0)
 SIDE, BATCH = 96, 16
 ATTACKED = 4
-"""Of each batch, so many crops are first changed to please the present network."""
+"""Of every second batch, so many crops are first changed to please the present network."""
+ATTACK_AFTER = 800
+"""Steps after which there is something worth attacking."""
 CLEAN_SCORE = 80.0
 DISTANCE_SCALE = 0.28
 """NLPD at which the label has fallen to 1/e of the clean one's."""
@@ -168,8 +170,8 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     def loss(model: nn.Module, step: int) -> Tensor:
         clean = crops.batch(BATCH, SIDE)
         images = torch.cat([degrader.one(one[None]) for one in clean])
-        if step > 200:
-            decoder = autoencoder if step % 2 else None
+        if step > ATTACK_AFTER and step % 2:
+            decoder = autoencoder if step % 4 == 1 else None
             images = torch.cat([attack(model, images[:ATTACKED], decoder, degrader), images[ATTACKED:]])
         known = label(images, clean)
         score = model(images)

@@ -1,0 +1,280 @@
+"""Test-only nodes: a tiny Stable Diffusion of the host's own classes, patches, and probes. Never shipped to users."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.sd
+import comfy.sd1_clip
+import comfy.supported_models
+import comfy.supported_models_base
+import torch
+from comfy.ldm.models.autoencoder import AutoencoderKL
+from comfy_api.latest import ComfyExtension, io, ui
+
+WIDTH, CONTEXT = 32, 64
+UNET = {
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": WIDTH,
+    "num_res_blocks": [1, 1],
+    "channel_mult": (1, 2),
+    "transformer_depth": [1, 1],
+    "transformer_depth_output": [1, 1, 1, 1],
+    "transformer_depth_middle": 1,
+    "context_dim": CONTEXT,
+    "use_spatial_transformer": True,
+    "use_linear_in_transformer": False,
+    "adm_in_channels": None,
+    "legacy": False,
+    "use_temporal_attention": False,
+}
+VAE = {
+    "double_z": True,
+    "z_channels": 4,
+    "resolution": 64,
+    "in_channels": 3,
+    "out_ch": 3,
+    "ch": 32,
+    "ch_mult": [1, 1, 1, 1],
+    "num_res_blocks": 1,
+    "attn_resolutions": [],
+    "dropout": 0.0,
+}
+TEXT = {
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "hidden_size": CONTEXT,
+    "intermediate_size": 128,
+    "hidden_act": "quick_gelu",
+    "max_position_embeddings": 77,
+    "eos_token_id": 49407,
+    "vocab_size": 49408,
+    "layer_norm_eps": 1e-5,
+    "projection_dim": CONTEXT,
+    "num_positions": 77,
+}
+
+
+class TinyConfig(comfy.supported_models.SD15):
+    """Stable Diffusion 1.5 at a tenth of its width."""
+
+    unet_config = {
+        "context_dim": CONTEXT,
+        "model_channels": WIDTH,
+        "use_linear_in_transformer": False,
+        "adm_in_channels": None,
+        "use_temporal_attention": False,
+    }
+
+
+class TinyText(comfy.sd1_clip.SDClipModel):
+    """The text encoder of that size."""
+
+    def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict[str, Any] | None = None) -> None:
+        super().__init__(
+            device=device, dtype=dtype, layer="last", textmodel_json_config=TEXT, model_options=model_options or {}
+        )
+
+
+class TinyClip(comfy.sd1_clip.SD1ClipModel):
+    """The host's wrapper of it."""
+
+    def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: Any = None, **_: Any) -> None:
+        super().__init__(device=device, dtype=dtype, model_options=model_options or {}, clip_model=TinyText)
+
+
+class TinyTokenizer(comfy.sd1_clip.SD1Tokenizer):
+    """The ordinary tokenizer."""
+
+    def __init__(self, embedding_directory: Any = None, tokenizer_data: Any = None) -> None:
+        super().__init__(embedding_directory=embedding_directory, tokenizer_data=tokenizer_data or {})
+        self.clip_l.embedding_size = CONTEXT
+
+
+@torch.no_grad()
+def randomise(module: torch.nn.Module, seed: int) -> None:
+    """Weights that keep activations near unit scale."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in module.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if name.endswith("bias"):
+            parameter.copy_(0.02 * noise)
+        elif parameter.ndim == 1:
+            parameter.copy_(1 + 0.05 * noise)
+        else:
+            parameter.copy_(noise / math.sqrt(math.prod(parameter.shape[1:])))
+
+
+class TinySD(io.ComfyNode):
+    """MODEL, CLIP and VAE of the tiny Stable Diffusion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        kinds = ["EPS", "V_PREDICTION", "FLOW"]
+        return io.Schema(
+            node_id="DMAPTestTinySD",
+            inputs=[io.Combo.Input("kind", options=kinds), io.Int.Input("channels", default=4)],
+            outputs=[io.Model.Output("model"), io.Clip.Output("clip"), io.Vae.Output("vae")],
+        )
+
+    @classmethod
+    def execute(cls, kind: str, channels: int) -> io.NodeOutput:
+        config = TinyConfig({**UNET, "in_channels": channels, "out_channels": channels})
+        config.set_inference_dtype(torch.float32, None)
+        model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[kind], device="cpu")
+        randomise(model.diffusion_model, 0)
+        patcher = comfy.model_patcher.ModelPatcher(
+            model,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+        autoencoder = AutoencoderKL(ddconfig=VAE, embed_dim=4)
+        randomise(autoencoder, 1)
+        vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": VAE, "embed_dim": 4}})
+        clip = comfy.sd.CLIP(target=comfy.supported_models_base.ClipTarget(TinyTokenizer, TinyClip))
+        randomise(clip.cond_stage_model, 2)
+        return io.NodeOutput(patcher, clip, vae)
+
+
+class Patch(io.ComfyNode):
+    """A control signal added to the U-Net's blocks, in place as ControlNets do it, or on a copy."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestPatch",
+            inputs=[io.Model.Input("model"), io.Boolean.Input("in_place")],
+            outputs=[io.Model.Output("patched")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, in_place: bool) -> io.NodeOutput:
+        def patch(h: torch.Tensor, hsp: torch.Tensor, options: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+            signal = torch.linspace(-0.5, 0.5, h.shape[-1])
+            if in_place:
+                h += signal
+                hsp *= 1.1
+                return h, hsp
+            return h + signal, hsp * 1.1
+
+        patched = model.clone()
+        patched.set_model_output_block_patch(patch)
+        return io.NodeOutput(patched)
+
+
+class Fingerprint(io.ComfyNode):
+    """A hash of all weights, buffers and options of a MODEL, and whether its tensors are still the host's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestFingerprint",
+            inputs=[
+                io.Model.Input("model"),
+                io.AnyType.Input("after", optional=True, tooltip="Only to order the nodes."),
+                io.Int.Input("salt", default=0),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, model: Any, salt: int, after: Any = None) -> io.NodeOutput:
+        digest = hashlib.sha256()
+        for key, value in sorted(model.model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().clone().float().numpy().tobytes())
+        for name, tensor in model.model.named_parameters():
+            digest.update(f"{name} {tensor.requires_grad} {tensor.is_inference()}".encode())
+        digest.update(repr(sorted(model.model_options)).encode())
+        digest.update(repr(sorted(model.model_options.get("transformer_options", {}))).encode())
+        digest.update(repr(sorted(model.additional_models)).encode())
+        return io.NodeOutput(ui=ui.PreviewText(digest.hexdigest()))
+
+
+class Spoil(io.ComfyNode):
+    """An IMAGE made unusual."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        kinds = ["none", "nan", "alpha", "grey", "two_channels", "small", "batch2", "batch3"]
+        return io.Schema(
+            node_id="DMAPTestSpoil",
+            inputs=[io.Image.Input("image"), io.Combo.Input("kind", options=kinds)],
+            outputs=[io.Image.Output("spoilt")],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, kind: str) -> io.NodeOutput:
+        image = image.clone()
+        if kind == "nan":
+            image[0, 0, 0, 0] = float("nan")
+        elif kind == "alpha":
+            image = torch.cat([image, torch.ones_like(image[..., :1])], dim=-1)
+        elif kind == "grey":
+            image = image.mean(dim=-1, keepdim=True)
+        elif kind == "two_channels":
+            image = image[..., :2]
+        elif kind == "small":
+            image = image[:, :48, :48]
+        elif kind.startswith("batch"):
+            image = torch.cat([image, image.flip(2), image.flip(1)])[: int(kind[-1])]
+        return io.NodeOutput(image)
+
+
+class SpoilLatent(io.ComfyNode):
+    """A LATENT made unusual."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestSpoilLatent",
+            inputs=[io.Latent.Input("latent"), io.Combo.Input("kind", options=["nan", "channels", "video"])],
+            outputs=[io.Latent.Output("spoilt")],
+        )
+
+    @classmethod
+    def execute(cls, latent: dict[str, Any], kind: str) -> io.NodeOutput:
+        samples = latent["samples"].clone()
+        if kind == "nan":
+            samples[0, 0, 0, 0] = float("nan")
+        elif kind == "channels":
+            samples = samples[:, :3]
+        else:
+            samples = samples[:, :, None]
+        return io.NodeOutput({"samples": samples})
+
+
+class NoConditioning(io.ComfyNode):
+    """An empty CONDITIONING, or one of a wrong width."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestConditioning",
+            inputs=[io.Combo.Input("kind", options=["empty", "narrow"])],
+            outputs=[io.Conditioning.Output("positive")],
+        )
+
+    @classmethod
+    def execute(cls, kind: str) -> io.NodeOutput:
+        return io.NodeOutput([] if kind == "empty" else [[torch.zeros(1, 77, 8), {}]])
+
+
+class TestNodes(ComfyExtension):
+    """Hands the nodes to the host."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [TinySD, Patch, Fingerprint, Spoil, SpoilLatent, NoConditioning]
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    """The host calls this."""
+    return TestNodes()

@@ -1,0 +1,267 @@
+"""What users of the host expect: nothing of theirs is changed, interrupts work, memory stays flat, batches work."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from scripts import workflow
+from scripts.host import HostError, Server
+
+SMALL = {"image": "small.png"}
+
+
+def tiny(graph: Any, kind: str = "EPS") -> dict[str, tuple[str, int]]:
+    """Tiny Stable Diffusion, photograph, latent and empty text."""
+    loader = graph.add("DMAPTestTinySD", kind=kind, channels=4)
+    image = graph.add("LoadImage", **SMALL)
+    text = graph.add("CLIPTextEncode", text="", clip=(loader, 1))
+    latent = graph.add("VAEEncode", pixels=(image, 0), vae=(loader, 2))
+    return {
+        "model": (loader, 0),
+        "vae": (loader, 2),
+        "image": (image, 0),
+        "positive": (text, 0),
+        "latent": (latent, 0),
+    }
+
+
+def restore(graph: Any, parts: dict[str, Any], **options: Any) -> tuple[str, str]:
+    """Invert, optimise and decode; returns the ids of DMAPOptimize and of DMAPDecode."""
+    names = {"solver": "residual_ddim", "steps": 3, "strength": 0.4, "max_error": 0.05}
+    invert = graph.add(
+        "DMAPInvert",
+        model=parts["model"],
+        latent=parts["latent"],
+        positive=parts["positive"],
+        **{key: options.pop(key, value) for key, value in names.items()},
+    )
+    prior = graph.add("DMAPLoadPrior", name="dmap_quality")
+    settings = {
+        "iterations": 2,
+        "prior_weight": 1.0,
+        "fidelity": "nlpd",
+        "fidelity_weight": 1.0,
+        "rule": "adam",
+        "step_size": 0.02,
+        "target_score": 150.0,
+        "shift": 4,
+        "seed": 0,
+    }
+    optimise = graph.add(
+        "DMAPOptimize",
+        path=(invert, 0),
+        vae=parts["vae"],
+        prior=(prior, 0),
+        image=parts["image"],
+        **{**settings, **options},
+    )
+    decode = graph.add("DMAPDecode", path=(optimise, 0), vae=parts["vae"])
+    return optimise, decode
+
+
+def trace(outputs: dict[str, Any], node: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(outputs[node]["dmap_trace"][0])
+    return found
+
+
+def pixels(server: Server, outputs: dict[str, Any], node: str) -> list[np.ndarray[Any, Any]]:
+    files = [server.base / "output" / image["filename"] for image in outputs[node]["images"]]
+    return [np.asarray(Image.open(file)) for file in files]
+
+
+def ksampler(graph: Any, parts: dict[str, Any], prefix: str) -> str:
+    sampled = graph.add(
+        "KSampler", model=parts["model"], positive=parts["positive"], negative=parts["positive"],
+        latent_image=parts["latent"], seed=5, steps=3, cfg=2.0, sampler_name="euler", scheduler="normal", denoise=0.8,
+    )  # fmt: skip
+    image = graph.add("VAEDecode", samples=(sampled, 0), vae=parts["vae"])
+    saved: str = graph.add("SaveImage", images=(image, 0), filename_prefix=prefix)
+    return saved
+
+
+@pytest.mark.parametrize("models", ["tiny", "demo"])
+def test_stock_nodes_give_the_same_before_and_after_ours(
+    server: Server, tools: dict[str, Any], models: str
+) -> None:
+    """A KSampler with stock VAE nodes runs on the same objects, ours between, and nothing differs by a bit."""
+    graph = tools["Graph"]()
+    if models == "tiny":
+        parts = tiny(graph)
+    else:
+        demo, image = graph.add("DMAPLoadDemoModels"), graph.add("LoadImage", **SMALL)
+        latent = graph.add("VAEEncode", pixels=(image, 0), vae=(demo, 2))
+        parts = {"model": (demo, 0), "positive": (demo, 1), "vae": (demo, 2), "image": (image, 0), "latent": (latent, 0)}
+    before_print = graph.add("DMAPTestFingerprint", model=parts["model"], salt=0)
+    before = ksampler(graph, parts, f"{models}_before")
+    first = server.run(graph.prompt)
+
+    _, decode = restore(graph, parts)
+    graph.add("SaveImage", images=(decode, 0), filename_prefix="ours")
+    after_print = graph.add("DMAPTestFingerprint", model=parts["model"], salt=1, after=(decode, 0))
+    second = server.run(graph.prompt)
+
+    after = ksampler(graph, parts, f"{models}_after")
+    graph.prompt[str(int(after) - 2)]["inputs"]["sampler_name"] = "euler"
+    graph.prompt[str(int(after) - 2)]["inputs"]["seed"] = 6
+    server.run(graph.prompt)  # another seed first, so that the host cannot answer from its cache
+    graph.prompt[str(int(after) - 2)]["inputs"]["seed"] = 5
+    third = server.run(graph.prompt)
+    assert np.array_equal(pixels(server, first, before)[0], pixels(server, third, after)[0])
+    assert pixels(server, first, before)[0].std() > 1
+    assert first[before_print]["text"] == second[after_print]["text"]
+
+
+@pytest.mark.parametrize("kind", ["EPS", "V_PREDICTION"])
+@pytest.mark.parametrize("solver", ["residual_ddim", "edict"])
+def test_the_objective_rises(server: Server, tools: dict[str, Any], kind: str, solver: str) -> None:
+    graph = tools["Graph"]()
+    optimise, decode = restore(graph, tiny(graph, kind), solver=solver, steps=4, iterations=3, step_size=0.005)
+    graph.add("PreviewImage", images=(decode, 0))
+    values = [row["objective"][0] for row in trace(server.run(graph.prompt), optimise)["rows"]]
+    assert values[-1] > values[0]
+
+
+def test_a_network_patched_in_place_gives_the_same_result(server: Server, tools: dict[str, Any]) -> None:
+    """A control signal added in place must not corrupt the gradient: compare with one added on a copy."""
+    gains = []
+    for in_place in (False, True):
+        graph = tools["Graph"]()
+        parts = tiny(graph)
+        parts["model"] = (graph.add("DMAPTestPatch", model=parts["model"], in_place=in_place), 0)
+        # Momentum is linear in the gradient; Adam's first step is its sign and would magnify rounding.
+        optimise, decode = restore(graph, parts, shift=0, rule="momentum", step_size=5.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        rows = trace(server.run(graph.prompt), optimise)["rows"]
+        gains.append([row["objective"][0] - rows[0]["objective"][0] for row in rows[1:]])
+    assert gains[0] == pytest.approx(gains[1], rel=1e-3)
+    assert gains[0][-1] > 0
+
+
+@pytest.mark.slow
+def test_a_lora_rides_along(server: Server, tools: dict[str, Any], sd15: str) -> None:
+    """The stock LoRA loader's model is what is inverted: with and without it the latents differ."""
+    generator = torch.Generator().manual_seed(0)
+    key = "lora_unet_up_blocks_3_attentions_2_transformer_blocks_0_attn1_to_q"
+    lora = {
+        f"{key}.lora_up.weight": torch.randn(320, 4, generator=generator),
+        f"{key}.lora_down.weight": torch.randn(4, 320, generator=generator) * 0.5,
+        f"{key}.alpha": torch.tensor(4.0),
+    }
+    save_file(lora, server.base / "models" / "loras" / "random.safetensors")
+    results = []
+    for strength in (0.0, 1.0):
+        graph = tools["Graph"]()
+        loader = graph.add("CheckpointLoaderSimple", ckpt_name=sd15)
+        model = graph.add(
+            "LoraLoaderModelOnly", model=(loader, 0), lora_name="random.safetensors", strength_model=strength
+        )
+        image = graph.add("LoadImage", **SMALL)
+        text = graph.add("CLIPTextEncode", text="", clip=(loader, 1))
+        latent = graph.add("VAEEncode", pixels=(image, 0), vae=(loader, 2))
+        parts = {"model": (model, 0), "vae": (loader, 2), "image": (image, 0), "positive": (text, 0), "latent": (latent, 0)}
+        optimise, decode = restore(graph, parts, steps=2, strength=0.2, iterations=1)
+        graph.add("PreviewImage", images=(decode, 0))
+        results.append(trace(server.run(graph.prompt), optimise)["rows"])
+    assert results[0][0]["objective"][0] == pytest.approx(results[1][0]["objective"][0], rel=1e-3)  # both invert exactly
+    assert results[0][1]["objective"][0] != results[1][1]["objective"][0]
+
+
+def test_an_interrupt_saves_the_best_and_the_next_prompt_runs(server: Server, demo_prompt: dict[str, Any]) -> None:
+    (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
+    demo_prompt[optimise]["inputs"] |= {"iterations": 500, "target_score": 200.0, "seed": 11}
+    log_before = server.log.stat().st_size
+    prompt_id = server.queue(demo_prompt)
+    deadline = time.monotonic() + 120
+    rescued = set(server.base.glob("output/dmap_best_so_far_*.png"))
+    while b"Requested to load OwnQuality" not in server.log.read_bytes()[log_before:] and time.monotonic() < deadline:
+        if not server.get("/queue")["queue_running"]:
+            break
+        time.sleep(0.2)
+    time.sleep(6)
+    began = time.monotonic()
+    server.request("/interrupt", b"{}")
+    with pytest.raises(HostError, match="interrupted"):
+        server.wait(prompt_id, 60)
+    assert time.monotonic() - began < 20
+    files = set(server.base.glob("output/dmap_best_so_far_*.png")) - rescued
+    assert len(files) == 1
+    with Image.open(files.pop()) as best:
+        assert best.size == (128, 128)
+    demo_prompt[optimise]["inputs"] |= {"iterations": 1, "seed": 12}
+    assert trace(server.run(demo_prompt), optimise)["stopped"] == ["iterations"]
+
+
+def test_ten_queued_runs_keep_memory_flat(server: Server, demo_prompt: dict[str, Any]) -> None:
+    (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
+    demo_prompt[optimise]["inputs"]["iterations"] = 1
+    ids = []
+    for seed in range(100, 110):
+        demo_prompt[optimise]["inputs"]["seed"] = seed
+        ids.append(server.queue(json.loads(json.dumps(demo_prompt))))
+    used = []
+    for prompt_id in ids:
+        server.wait(prompt_id)
+        used.append(server.memory("VmRSS"))
+    assert max(used[5:]) < max(used[:5]) + 60, used
+
+
+def test_batches_and_unusual_references(server: Server, tools: dict[str, Any]) -> None:
+    """Two images at once equal one by one; alpha is dropped, grey is repeated."""
+    scores: dict[str, list[list[float]]] = {}
+    for kind in ("none", "batch2", "alpha", "grey"):
+        graph = tools["Graph"]()
+        parts = tiny(graph)
+        spoilt = graph.add("DMAPTestSpoil", image=parts["image"], kind=kind)
+        parts["image"] = (spoilt, 0)
+        if kind == "batch2":
+            graph.prompt[parts["latent"][0]]["inputs"]["pixels"] = [spoilt, 0]
+        optimise, decode = restore(graph, parts, rule="momentum", step_size=5.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        scores[kind] = [row["objective"] for row in trace(server.run(graph.prompt), optimise)["rows"]]
+    assert [row[0] for row in scores["batch2"]] == pytest.approx([row[0] for row in scores["none"]], rel=1e-5)
+    assert len(scores["batch2"][0]) == 2
+    assert scores["alpha"] == scores["none"]
+    assert scores["grey"] != scores["none"]
+
+
+def test_sides_that_are_no_multiple_of_the_latent_grid(server: Server, tools: dict[str, Any]) -> None:
+    graph = tools["Graph"]()
+    parts = tiny(graph)
+    graph.prompt[parts["image"][0]]["inputs"]["image"] = "odd.png"
+    optimise, decode = restore(graph, parts)
+    saved = graph.add("SaveImage", images=(decode, 0), filename_prefix="odd")
+    outputs = server.run(graph.prompt)
+    assert pixels(server, outputs, saved)[0].shape == (128, 128, 3)
+    assert trace(outputs, optimise)["rows"]
+
+
+def test_inverting_and_decoding_alone_returns_the_photograph(server: Server, tools: dict[str, Any]) -> None:
+    graph = tools["Graph"]()
+    demo, image = graph.add("DMAPLoadDemoModels"), graph.add("LoadImage", **SMALL)
+    latent = graph.add("VAEEncode", pixels=(image, 0), vae=(demo, 2))
+    invert = graph.add(
+        "DMAPInvert", model=(demo, 0), positive=(demo, 1), latent=(latent, 0),
+        solver="residual_ddim", steps=5, strength=0.4, max_error=0.001,
+    )  # fmt: skip
+    decode = graph.add("DMAPDecode", path=(invert, 0), vae=(demo, 2))
+    stock = graph.add("VAEDecode", samples=(latent, 0), vae=(demo, 2))
+    again = graph.add("VAEDecode", samples=(decode, 1), vae=(demo, 2))
+    saved = [
+        graph.add("SaveImage", images=(node, 0), filename_prefix=f"alone{i}") for i, node in enumerate((decode, stock, again))
+    ]
+    outputs = server.run(graph.prompt)
+    ours, theirs, decoded = (pixels(server, outputs, node)[0].astype(int) for node in saved)
+    assert np.abs(ours - theirs).max() <= 1
+    assert np.abs(decoded - theirs).max() <= 1
+
+
+def test_the_server_leaves_no_unexpected_files(server: Server) -> None:
+    assert not list(Path(server.base / "output").glob("*.part"))

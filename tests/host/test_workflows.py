@@ -1,0 +1,146 @@
+"""The shipped workflow files in a real host."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scripts import workflow
+from scripts.host import ROOT, Server
+
+WORKFLOWS = ROOT / "workflows"
+SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
+INTERFACE = Path(__file__).with_name("node_interface.json")
+
+
+def picture(server: Server, saved: dict[str, str]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(Image.open(io.BytesIO(server.image(saved))).convert("RGB"), dtype=np.float64) / 255
+
+
+def by_title(prompt: dict[str, Any], outputs: dict[str, Any], title: str) -> dict[str, Any]:
+    key = next(key for key, node in prompt.items() if node["_meta"]["title"] == title and key in outputs)
+    found: dict[str, Any] = outputs[key]
+    return found
+
+
+def trace_of(prompt: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+    (key,) = workflow.nodes_of(prompt, "DMAPOptimize")
+    trace: dict[str, Any] = json.loads(outputs[key]["dmap_trace"][0])
+    return trace
+
+
+def test_restore_demo(server: Server, demo_prompt: dict[str, Any]) -> None:
+    outputs = server.run(demo_prompt)
+    photograph = np.asarray(Image.open(server.base / "input" / "small.png").convert("RGB"), dtype=np.float64) / 255
+    restored = picture(server, by_title(demo_prompt, outputs, "Restored")["images"][0])
+    assert restored.shape == photograph.shape
+    difference = float(np.sqrt(((restored - photograph) ** 2).mean()))
+    assert 0.001 < difference < 0.1
+    both = picture(server, by_title(demo_prompt, outputs, "Before | after")["images"][0])
+    assert both.shape[1] == 2 * photograph.shape[1]
+    trace = trace_of(demo_prompt, outputs)
+    assert len(trace["rows"]) == 4
+    assert max(row["objective"][0] for row in trace["rows"]) > trace["rows"][0]["objective"][0]
+    plot = picture(server, by_title(demo_prompt, outputs, "Trace")["images"][0])
+    assert plot.shape == (640, 960, 3)
+    (key,) = workflow.nodes_of(demo_prompt, "DMAPInvert")
+    error = float(outputs[key]["text"][0].removeprefix("round-trip error "))
+    assert error < 1e-4
+
+
+def test_the_same_seed_gives_the_same_image(server: Server, demo_prompt: dict[str, Any]) -> None:
+    (key,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
+    results = []
+    for seed in (1, 2, 1):
+        demo_prompt[key]["inputs"]["seed"] = seed
+        outputs = server.run(demo_prompt)
+        results.append(trace_of(demo_prompt, outputs)["rows"][-1]["objective"])
+        server.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+    assert results[0] == results[2]
+    assert results[0] != results[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prediction", ["eps", "v_prediction"])
+def test_restore_sd15(server: Server, definitions: dict[str, Any], sd15: str, prediction: str) -> None:
+    """A checkpoint of the real architecture at 128 px, as eps- and (by the stock node) as v-prediction."""
+    prompt = workflow.to_prompt(
+        workflow.load(WORKFLOWS / "restore_sd15.json"),
+        definitions,
+        {
+            "CheckpointLoaderSimple": {"ckpt_name": sd15},
+            "LoadImage": {"image": "small.png"},
+            "DMAPInvert": {"steps": 2, "strength": 0.2},
+            "DMAPOptimize": {"iterations": 2, "step_size": 0.02, "fidelity_weight": 0.0},
+        },
+    )
+    if prediction == "v_prediction":
+        (invert,) = workflow.nodes_of(prompt, "DMAPInvert")
+        patched = {"model": prompt[invert]["inputs"]["model"], "sampling": "v_prediction", "zsnr": False}
+        prompt["100"] = {"class_type": "ModelSamplingDiscrete", "inputs": patched, "_meta": {"title": "v"}}
+        prompt[invert]["inputs"]["model"] = ["100", 0]
+    outputs = server.run(prompt)
+    rows = trace_of(prompt, outputs)["rows"]
+    assert rows[-1]["objective"][0] > rows[0]["objective"][0]
+    assert picture(server, by_title(prompt, outputs, "Restored")["images"][0]).shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_thumbnail_and_note(name: str) -> None:
+    with Image.open(WORKFLOWS / f"{name}.jpg") as thumbnail:
+        assert min(thumbnail.size) >= 200
+    kinds = {node["type"] for node in workflow.load(WORKFLOWS / f"{name}.json")["nodes"]}
+    assert "MarkdownNote" in kinds
+
+
+def test_the_host_lists_the_workflows(server: Server) -> None:
+    listed = server.get("/api/workflow_templates")
+    assert sorted(listed["ComfyUI-DMAP"]) == SHIPPED
+    assert server.get("/api/workflow_templates/ComfyUI-DMAP/restore_demo.json")["version"] == 0.4
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_links_and_widgets_fit_the_nodes(name: str, definitions: dict[str, Any]) -> None:
+    """Every widget has a value, every link joins sockets that exist and are of one type."""
+    saved = workflow.load(WORKFLOWS / f"{name}.json")
+    nodes = {node["id"]: node for node in saved["nodes"]}
+    for node in saved["nodes"]:
+        if node["type"] in workflow.ONLY_ON_CANVAS:
+            continue
+        assert len(node["widgets_values"]) == len(workflow.widget_names(definitions[node["type"]])), node["type"]
+        assert [o["type"] for o in node["outputs"]] == definitions[node["type"]]["output"]
+    for _, source, slot, target, entry, kind in saved["links"]:
+        assert nodes[source]["outputs"][slot]["type"] == kind == nodes[target]["inputs"][entry]["type"]
+
+
+def test_node_interface_is_as_saved_workflows_expect(definitions: dict[str, Any]) -> None:
+    """Node ids, sockets, widget order and defaults are an interface: changing them breaks users' files.
+
+    After a deliberate addition, write the file anew from what the assertion shows.
+    """
+    found = {}
+    for name, definition in definitions.items():
+        if name.startswith("DMAP") and not name.startswith("DMAPTest"):
+            inputs = [
+                [key, spec[0], (spec[1] if len(spec) > 1 else {}).get("default"), spec[1].get("options")]
+                for group in ("required", "optional")
+                for key, spec in definition["input"].get(group, {}).items()
+            ]
+            outputs = [list(pair) for pair in zip(definition["output_name"], definition["output"], strict=True)]
+            found[name] = {"inputs": inputs, "outputs": outputs}
+    assert found == json.loads(INTERFACE.read_text(encoding="utf-8"))
+
+
+def test_every_socket_and_widget_has_a_tooltip(definitions: dict[str, Any]) -> None:
+    for name, definition in definitions.items():
+        if name.startswith("DMAP") and not name.startswith("DMAPTest"):
+            assert definition["description"]
+            for group in ("required", "optional"):
+                for key, spec in definition["input"].get(group, {}).items():
+                    assert spec[1].get("tooltip"), f"{name}.{key}"
+            assert all(definition["output_tooltips"]), name

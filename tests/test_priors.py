@@ -1,0 +1,141 @@
+"""Properties that every prior must have, the common scale, and what is said when one cannot be had."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from dmap.priors import PRIORS, Prior, PriorInfo, check_gradient, load_prior, prior_names
+from dmap.priors.logistic import IdentityMap, LogisticMap
+from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
+from scripts.demo import CLEAN, pixels
+from toys import SmoothnessPrior, photograph
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILDERS = {**PRIORS, "smoothness": SmoothnessPrior}
+each = pytest.mark.parametrize("name", list(BUILDERS))
+
+
+@each
+def test_scores_are_on_the_common_scale_one_an_image(name: str) -> None:
+    prior, images = BUILDERS[name](), photograph(3, 96).float()
+    with torch.no_grad():
+        scores = prior(images)
+        assert scores.shape == (3,)
+        assert ((scores >= 0) & (scores <= 100)).all()
+        for index in range(3):
+            assert torch.allclose(scores[index], prior(images[index : index + 1])[0], rtol=1e-4)
+        assert torch.equal(prior(images), scores)
+
+
+@each
+def test_gradient_against_finite_differences(name: str) -> None:
+    prior = BUILDERS[name]().double().requires_grad_(False)
+    x = photograph(2, 72).requires_grad_(True)
+    (gradient,) = torch.autograd.grad(prior(x).sum(), x)
+    direction = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(2))
+    step = 1e-6
+    with torch.no_grad():
+        ahead, behind = (prior(x + s * step * direction).sum() for s in (1, -1))
+    assert float((gradient * direction).sum()) == pytest.approx(float((ahead - behind) / (2 * step)), rel=1e-4)
+
+
+@each
+def test_the_gate_lets_it_pass(name: str) -> None:
+    check_gradient(BUILDERS[name](), photograph(1, 96).float())
+
+
+@each
+def test_sizes_and_channels_are_checked(name: str) -> None:
+    prior = BUILDERS[name]()
+    smallest = prior.info.min_size
+    with pytest.raises(ValueError, match=f"{prior.info.name}.*at least"):
+        prior(torch.zeros(1, 3, smallest - 1, 200))
+    with pytest.raises(ValueError, match="RGB"):
+        prior(torch.zeros(1, 4, 200, 200))
+    assert torch.isfinite(prior(photograph(1, smallest).float())).all()
+
+
+@pytest.mark.parametrize("name", list(PRIORS))
+@pytest.mark.parametrize("kind", ["blur", "noise", "jpeg"])
+def test_more_degradation_never_scores_higher(name: str, kind: str) -> None:
+    """On the sample photograph, with real weights; 1 point of tolerance."""
+    clean, generator = pixels(CLEAN), torch.Generator().manual_seed(0)
+    versions = {
+        "blur": [gaussian_blur(clean, sigma) for sigma in (0.7, 1.2, 2.0)],
+        "noise": [gaussian_noise(clean, sigma / 255, generator) for sigma in (5, 12, 25)],
+        "jpeg": [jpeg(clean, quality) for quality in (60, 30, 10)],
+    }[kind]
+    with torch.no_grad():
+        scores = [float(load_prior(name)(image)) for image in (clean, *versions)]
+    assert all(later <= earlier + 1.0 for earlier, later in zip(scores, scores[1:], strict=False)), scores
+    assert scores[-1] < scores[0] - 10, scores
+
+
+class Broken(Prior):
+    """A prior with a gradient that the gate must refuse."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(PriorInfo(kind, True, (0, 1), 8, "", True, ""), IdentityMap())
+        self.kind = kind
+
+    def score(self, image: torch.Tensor) -> torch.Tensor:
+        mean = image.mean(dim=(1, 2, 3))
+        if self.kind == "none":
+            return mean.detach()
+        if self.kind == "zero":
+            return mean * 0
+        if self.kind == "nan":
+            return (mean * 0).sqrt()
+        return mean.detach() * 2 + (image**3).mean(dim=(1, 2, 3)) * 0.01  # "wrong": most of the change has no gradient
+
+
+@pytest.mark.parametrize(("kind", "words"), [("none", "no gradient"), ("zero", "zero"), ("nan", "not finite"), ("wrong", "disagrees")])
+def test_the_gate_refuses(kind: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        check_gradient(Broken(kind), photograph(1, 64).float())
+
+
+@pytest.mark.parametrize("higher_better", [True, False])
+def test_logistic_map(higher_better: bool) -> None:
+    scale = LogisticMap.from_range(2.0, 12.0, higher_better)
+    raw = torch.linspace(0, 14, 50, dtype=torch.float64)
+    mapped = scale(raw)
+    assert torch.allclose(scale.inverse(mapped), raw)
+    assert ((mapped.diff() > 0) == higher_better).all()
+    ends = scale(torch.tensor([2.0, 12.0], dtype=torch.float64))
+    assert sorted(ends.tolist()) == pytest.approx([2.0, 98.0])
+
+
+def test_bad_maps_and_names() -> None:
+    with pytest.raises(ValueError, match="slope"):
+        LogisticMap(0.0, 0.0)
+    with pytest.raises(ValueError, match="range"):
+        LogisticMap.from_range(1.0, 1.0, True)
+    with pytest.raises(ValueError, match="choose one of dmap_quality"):
+        load_prior("no_such")
+
+
+def test_names_list_ours_first_and_pyiqas_always() -> None:
+    assert prior_names()[0] == "dmap_quality"
+    assert "pyiqa:musiq" in prior_names()
+
+
+def test_without_pyiqa_the_pack_works_and_says_how_to_get_it() -> None:
+    code = (
+        "import sys; sys.modules['pyiqa'] = None\n"
+        "from dmap.priors import load_prior\n"
+        "load_prior('dmap_quality')\n"
+        "try: load_prior('pyiqa:niqe')\n"
+        "except ValueError as error: print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "pip install pyiqa" in result.stdout
+    assert "noncommercial" in result.stdout
+
+
+def test_importing_the_pack_does_not_import_pyiqa() -> None:
+    code = "import sys; import dmap.priors, dmap.objective, dmap.ascent; print('pyiqa' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

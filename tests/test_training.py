@@ -1,0 +1,111 @@
+"""The recipes, on a folder of made-up photographs, for a few steps."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from dmap.models import load_model
+from dmap.training.__main__ import main
+from dmap.training.data import Crops, heldout_names, list_photos
+from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
+from dmap.training.denoiser import draw_timesteps
+from dmap.training.quality import Degrader, attack, correlation, label
+from PIL import Image
+from toys import SmoothnessPrior, photograph
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for seed in range(3):
+        array = photograph(1, 320, seed)[0].mul(255).byte().permute(1, 2, 0).numpy()
+        Image.fromarray(array).save(folder / f"{seed}.png")
+    Image.fromarray(array).save(folder / sorted(heldout_names())[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An autoencoder of two steps, which the other recipes need."""
+    out = tmp_path_factory.mktemp("out")
+    assert main(["autoencoder", "--photos", str(photos), "--out", str(out), "--steps", "2"]) == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [("autoencoder", "demo_autoencoder"), ("quality", "dmap_quality"), ("denoiser", "demo_denoiser")],
+)
+def test_a_recipe_trains_and_resumes(photos: Path, trained: Path, recipe: str, name: str) -> None:
+    arguments = [recipe, "--photos", str(photos), "--out", str(trained), "--steps"]
+    assert main([*arguments, "3"]) == 0
+    first = load_model(trained / f"{name}.safetensors").state_dict()
+    checkpoint = (trained / recipe / "checkpoint.safetensors").read_bytes()
+    assert main([*arguments, "3"]) == 0  # nothing left to do
+    again = load_model(trained / f"{name}.safetensors").state_dict()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert main([*arguments, "5"]) == 0
+    more = load_model(trained / f"{name}.safetensors").state_dict()
+    assert any(not torch.equal(first[key], more[key]) for key in first)
+    assert (trained / recipe / "checkpoint.safetensors").read_bytes() != checkpoint
+
+
+def test_an_empty_folder_is_an_error_with_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["autoencoder", "--photos", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
+    assert "photos" in capsys.readouterr().err
+
+
+def test_held_out_photographs_are_never_listed_for_training(photos: Path) -> None:
+    assert len(heldout_names()) >= 30
+    training, held = list_photos(photos, heldout=False), list_photos(photos, heldout=True)
+    assert {file.name for file in held} <= heldout_names()
+    assert not {file.name for file in training} & heldout_names()
+    assert len(training) == 3
+
+
+def test_crops_have_the_size_and_range(photos: Path) -> None:
+    crops = Crops.load(list_photos(photos, False), (1.5, 3.0), 96, torch.Generator().manual_seed(0))
+    batch = crops.batch(4, 64)
+    assert batch.shape == (4, 3, 64, 64)
+    assert 0 <= float(batch.min()) < float(batch.max()) <= 1
+    assert len(crops.images) == 6
+
+
+def test_degradations_keep_shape_and_get_worse() -> None:
+    x, generator = photograph(2, 96).float(), torch.Generator().manual_seed(0)
+    for series in (
+        [gaussian_blur(x, sigma) for sigma in (0.5, 1.0, 2.0)],
+        [gaussian_noise(x, sigma, generator) for sigma in (0.02, 0.05, 0.1)],
+        [jpeg(x, quality) for quality in (80, 40, 10)],
+        [resample(x, factor) for factor in (1.3, 2.0, 4.0)],
+    ):
+        assert all(y.shape == x.shape for y in series)
+        labels = [float(label(y, x).mean()) for y in series]
+        assert labels == sorted(labels, reverse=True)
+    assert float(label(x, x).min()) == pytest.approx(80.0)
+
+
+def test_every_kind_of_degradation_runs() -> None:
+    degrader, x = Degrader(torch.Generator().manual_seed(0)), photograph(1, 64).float()
+    for kind in degrader.kinds:
+        assert torch.isfinite(kind(x)).all(), kind.__name__
+
+
+def test_an_attack_raises_the_score() -> None:
+    network, x = SmoothnessPrior(), photograph(2, 64).float()
+    attacked = attack(network, x, None, Degrader(torch.Generator().manual_seed(0)))
+    assert (network(attacked) > network(x)).all()
+
+
+def test_timesteps_favour_the_range_of_restoration() -> None:
+    timesteps = draw_timesteps(4000, torch.Generator().manual_seed(0))
+    assert int(timesteps.min()) >= 0
+    assert int(timesteps.max()) <= 999
+    assert float((timesteps < 600).float().mean()) == pytest.approx(0.75, abs=0.01)
+
+
+def test_rank_correlation_by_hand() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert correlation(x, x**3) == pytest.approx(1.0)
+    assert correlation(x, -x) == pytest.approx(-1.0)
+    assert correlation(x, torch.tensor([1.0, 3.0, 2.0, 4.0])) == pytest.approx(0.8)
