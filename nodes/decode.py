@@ -25,7 +25,9 @@ class DMAPDecode(io.ComfyNode):
             category="DMAP",
             description="Walks a path from its noise latent to the image.",
             inputs=[
-                PathSocket.Input("path", tooltip="Of DMAP Optimize; straight from DMAP Invert it gives the photograph back."),
+                PathSocket.Input(
+                    "path", tooltip="Of DMAP Optimize; straight from DMAP Invert it gives the photograph back."
+                ),
                 io.Vae.Input("vae", tooltip="The VAE that encoded the photograph."),
             ],
             outputs=[

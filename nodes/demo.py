@@ -20,7 +20,9 @@ class DMAPLoadDemoModels(io.ComfyNode):
             "They need no download and little memory; for best results use a Stable Diffusion checkpoint.",
             inputs=[],
             outputs=[
-                io.Model.Output("model", tooltip="Latent denoiser, v-prediction, 8 channels, 4x smaller than the image."),
+                io.Model.Output(
+                    "model", tooltip="Latent denoiser, v-prediction, 8 channels, 4x smaller than the image."
+                ),
                 io.Conditioning.Output("positive", tooltip="Empty conditioning; the demo model knows no text."),
                 io.Vae.Output("vae", tooltip="The autoencoder that belongs to the model."),
             ],

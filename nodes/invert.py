@@ -27,7 +27,10 @@ class DMAPInvert(io.ComfyNode):
             description="Walks a photograph's latent back into the model's noise, so exactly that the way forward "
             "returns it. The result is the starting point of DMAP Optimize.",
             inputs=[
-                io.Model.Input("model", tooltip="Stable Diffusion 1.x, 2.x or XL with its LoRAs, or the demo model. It is not changed."),
+                io.Model.Input(
+                    "model",
+                    tooltip="Stable Diffusion 1.x, 2.x or XL with its LoRAs, or the demo model. It is not changed.",
+                ),
                 io.Latent.Input("latent", tooltip="The photograph through VAE Encode."),
                 io.Conditioning.Input(
                     "positive",
@@ -37,10 +40,16 @@ class DMAPInvert(io.ComfyNode):
                     "solver",
                     options=list(SOLVERS),
                     default="residual_ddim",
-                    tooltip="residual_ddim: one network call a step, exact, the fast choice. edict: the paper's coupled "
-                    "pair, two calls a step, needs 20 to 50 steps.",
+                    tooltip="residual_ddim: one network call a step, exact, the fast choice. edict: the paper's "
+                    "coupled pair, two calls a step, needs 20 to 50 steps.",
                 ),
-                io.Int.Input("steps", default=5, min=1, max=200, tooltip="Steps of the chain. 5 to 10; the paper uses 50 with edict."),
+                io.Int.Input(
+                    "steps",
+                    default=5,
+                    min=1,
+                    max=200,
+                    tooltip="Steps of the chain. 5 to 10; the paper uses 50 with edict.",
+                ),
                 io.Float.Input(
                     "strength",
                     default=0.4,
@@ -63,7 +72,9 @@ class DMAPInvert(io.ComfyNode):
             ],
             outputs=[
                 PathSocket.Output("path", tooltip="Inverted latent with all that DMAP Optimize and DMAP Decode need."),
-                io.Float.Output("round_trip_error", tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact."),
+                io.Float.Output(
+                    "round_trip_error", tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact."
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -103,15 +114,15 @@ class DMAPInvert(io.ComfyNode):
             path = method.invert(denoise, schedule, host.latent)
             return path.to("cpu"), float(round_trip_error(method, denoise, path).max())
 
-        path, error = session.run(model, positive, samples, body)
-        if not error <= max_error:
+        path, off = session.run(model, positive, samples, body)
+        if not off <= max_error:
             raise ValueError(
-                f"{NODE}, max_error: the round trip is off by {error:.2g} of the latent's size, more than max_error = "
-                f"{max_error:g}. Use the solver residual_ddim, a smaller strength, more steps (edict), or raise max_error"
+                f"{NODE}, max_error: the round trip is off by {off:.2g} of the latent's size, more than max_error = "
+                f"{max_error:g}. Use the solver residual_ddim, a smaller strength or more steps (edict), or raise it"
             )
-        text = f"round-trip error {error:.1e}"
+        text = f"round-trip error {off:.1e}"
         images.show_text(cls.hidden.unique_id, text)
-        return io.NodeOutput(session.HostPath(path, model, positive), error, ui=ui.PreviewText(text))
+        return io.NodeOutput(session.HostPath(path, model, positive), off, ui=ui.PreviewText(text))
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:

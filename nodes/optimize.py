@@ -11,7 +11,8 @@ from comfy_api.latest import io
 
 from ..dmap.ascent import Ascent, AscentSettings
 from ..dmap.chain import Chain
-from ..dmap.fidelity import FIDELITIES, fidelity as make_fidelity
+from ..dmap.fidelity import FIDELITIES
+from ..dmap.fidelity import fidelity as make_fidelity
 from ..dmap.objective import Objective
 from ..dmap.rules import RULES
 from .host import images, session
@@ -33,7 +34,9 @@ class DMAPOptimize(io.ComfyNode):
             "best image. If it is interrupted or fails, the best image so far is saved in the output folder.",
             inputs=_inputs(),
             outputs=[
-                PathSocket.Output("best_path", display_name="path", tooltip="The path of the best image, for DMAP Decode."),
+                PathSocket.Output(
+                    "best_path", display_name="path", tooltip="The path of the best image, for DMAP Decode."
+                ),
                 TraceSocket.Output("trace", tooltip="What happened in each iteration, for DMAP Plot Trace."),
             ],
             hidden=[io.Hidden.unique_id],
@@ -116,7 +119,7 @@ def _inputs() -> list[io.Input]:
             "rule",
             options=list(RULES),
             default="adam",
-            tooltip="Step rule. adam: the fast choice. momentum: the authors' clipped momentum; use step_size 2 with it.",
+            tooltip="Step rule. adam: the fast choice. momentum: the authors' clipped one; use step_size 2 with it.",
         ),
         io.Float.Input(
             "step_size",
@@ -188,7 +191,9 @@ def _climb(ascent: Ascent, progress: images.Progress, node_id: str | None) -> No
     def show(state: Ascent) -> None:
         row = state.trace.rows[-1]
         progress.update(row.iteration + 1, state.image)
-        images.show_text(node_id, f"iteration {row.iteration}: quality {row.prior[0]:.1f}, distance {row.fidelity[0]:.4f}")
+        images.show_text(
+            node_id, f"iteration {row.iteration}: quality {row.prior[0]:.1f}, distance {row.fidelity[0]:.4f}"
+        )
 
     try:
         ascent.run(show)

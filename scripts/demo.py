@@ -85,7 +85,9 @@ def run(photo: Path, out: Path, overrides: dict[str, dict[str, Any]]) -> dict[st
             "seconds_total": round(time.monotonic() - began, 1),
             "seconds_an_iteration": round(trace["rows"][-1]["seconds"] / (steps + 1), 3),
             "peak_memory_mib": round(server.memory()),
-            "settings": {kind: prompt[workflow.nodes_of(prompt, kind)[0]]["inputs"] for kind in ("DMAPInvert", "DMAPOptimize")},
+            "settings": {
+                kind: prompt[workflow.nodes_of(prompt, kind)[0]]["inputs"] for kind in ("DMAPInvert", "DMAPOptimize")
+            },
             "host": server.get("/system_stats")["system"]["comfyui_version"],
         }
 

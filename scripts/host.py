@@ -76,7 +76,9 @@ class Server:
         ]  # fmt: skip
         with self.log.open("wb") as log:
             environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.base, env=environment)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, cwd=self.base, env=environment
+            )
         try:
             self._wait_until_ready()
         except BaseException:

@@ -1,4 +1,4 @@
-"""Make the demo's photograph: a clean 512x336 picture and its degraded version. ``python -m scripts.make_sample PHOTO``"""
+"""Make the demo's photograph, clean and degraded (512x336): ``python -m scripts.make_sample PHOTO``."""
 
 from __future__ import annotations
 

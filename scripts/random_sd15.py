@@ -1,4 +1,4 @@
-"""Write a checkpoint of Stable Diffusion 1.5's real architecture with random weights: ``python -m scripts.random_sd15 FILE``.
+"""Write a random-weight checkpoint of Stable Diffusion 1.5's architecture: ``python -m scripts.random_sd15 FILE``.
 
 860M parameters of U-Net with text encoder and VAE, fp16, 2.1 GB; for tests, which may not need real weights.
 """
@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import torch
-from .host import host_folder
 from safetensors.torch import save_file
+
+from .host import host_folder
 
 UNET = {
     "image_size": 32,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 import torch
+from torch import Tensor
+
 from dmap.ascent import Ascent, AscentSettings
 from dmap.chain import Chain
 from dmap.fidelity import fidelity
@@ -15,7 +18,6 @@ from dmap.rules import RULES, make_rule
 from dmap.schedule import Schedule
 from dmap.solvers import SOLVERS, make_solver
 from dmap.trace import Trace
-from torch import Tensor
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser
 
 STEP = {"adam": 1e-3, "momentum": 0.2}
@@ -47,7 +49,7 @@ def test_objective_rises_for_a_small_step(solver: str, rule: str) -> None:
     for image in range(2):
         values = [row.objective[image] for row in ascent.trace.rows]
         assert len(values) == 6
-        assert all(later > earlier for earlier, later in zip(values, values[1:], strict=False))
+        assert all(later > earlier for earlier, later in itertools.pairwise(values))
     assert ascent.trace.best_iteration == [5, 5]
     assert ascent.trace.stopped == ["iterations", "iterations"]
 
@@ -89,7 +91,9 @@ def test_batch_equals_singles(shift: int) -> None:
         assert both.image is not None
         assert alone.image is not None
         assert torch.allclose(both.image[index], alone.image[0], atol=1e-9)
-        assert [r.objective[index] for r in both.trace.rows] == pytest.approx([r.objective[0] for r in alone.trace.rows])
+        assert [r.objective[index] for r in both.trace.rows] == pytest.approx(
+            [r.objective[0] for r in alone.trace.rows]
+        )
 
 
 def test_each_image_stops_at_its_target() -> None:

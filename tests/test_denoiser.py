@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dmap.denoiser import derivative, from_network, gaussian_denoiser
 from toys import TABLE, latents
 

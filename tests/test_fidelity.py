@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dmap.fidelity import FIDELITIES, fidelity
 from toys import photograph
 
@@ -111,6 +112,10 @@ def test_ssim_agrees_with_pyiqa() -> None:
     window = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
     window = (torch.outer(window, window) / window.sum() ** 2).expand(3, 1, 11, 11)
     options = {"win": window, "data_range": 1.0}
-    assert torch.allclose(1 - fidelity("ssim")(x, y), ssim(x * 255, y * 255, **{**options, "data_range": 255.0}), atol=1e-5)
+    assert torch.allclose(
+        1 - fidelity("ssim")(x, y), ssim(x * 255, y * 255, **{**options, "data_range": 255.0}), atol=1e-5
+    )
     # The same scales and weights; pyiqa multiplies means over colour channels, we mean over them first.
-    assert torch.allclose(1 - fidelity("ms_ssim")(x, y), ms_ssim(x * 255, y * 255, win=window, data_range=255.0), atol=5e-3)
+    assert torch.allclose(
+        1 - fidelity("ms_ssim")(x, y), ms_ssim(x * 255, y * 255, win=window, data_range=255.0), atol=5e-3
+    )

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
+
 from dmap.models import Autoencoder, LatentDenoiser, QualityNet, load_model, read_model, save_model
 from dmap.models.store import KINDS, WEIGHTS
-from safetensors.torch import save_file
 from scripts.demo import CLEAN, pixels, psnr
-from torch import nn
 from toys import photograph
 
 SHIPPED = {"demo_autoencoder": "autoencoder", "demo_denoiser": "denoiser", "dmap_quality": "quality"}
@@ -63,7 +64,9 @@ def test_the_denoiser_denoises_the_sample() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (13, 9), (24, 17)])
 def test_the_denoiser_takes_any_size(size: tuple[int, int]) -> None:
     model = LatentDenoiser(widths=(16, 32), heads=2)
-    out = model(torch.randn(2, 8, *size), torch.tensor([3.0, 900.0]), context=None, control=None, transformer_options={})
+    out = model(
+        torch.randn(2, 8, *size), torch.tensor([3.0, 900.0]), context=None, control=None, transformer_options={}
+    )
     assert out.shape == (2, 8, *size)
     single = model(torch.randn(1, 8, *size), torch.tensor([3.0]))
     assert torch.isfinite(single).all()

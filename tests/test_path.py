@@ -4,10 +4,11 @@ from pathlib import Path as FilePath
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from dmap.path import Path
 from dmap.schedule import Schedule
 from dmap.solvers import SOLVERS, make_solver
-from safetensors.torch import save_file
 from toys import TABLE, latents, network_denoiser
 
 
@@ -43,7 +44,7 @@ def test_damaged_files(path: Path, tmp_path: FilePath) -> None:
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"a\.safetensors.*cannot be read"):
         Path.load(file)
-    with pytest.raises(ValueError, match="missing.safetensors"):
+    with pytest.raises(ValueError, match=r"missing\.safetensors"):
         Path.load(tmp_path / "missing.safetensors")
 
 

@@ -1,11 +1,13 @@
 """Properties that every prior must have, the common scale, and what is said when one cannot be had."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
 from dmap.priors import PRIORS, Prior, PriorInfo, check_gradient, load_prior, prior_names
 from dmap.priors.logistic import IdentityMap, LogisticMap
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
@@ -69,7 +71,7 @@ def test_more_degradation_never_scores_higher(name: str, kind: str) -> None:
     }[kind]
     with torch.no_grad():
         scores = [float(load_prior(name)(image)) for image in (clean, *versions)]
-    assert all(later <= earlier + 1.0 for earlier, later in zip(scores, scores[1:], strict=False)), scores
+    assert all(later <= earlier + 1.0 for earlier, later in itertools.pairwise(scores)), scores
     assert scores[-1] < scores[0] - 10, scores
 
 
@@ -91,7 +93,9 @@ class Broken(Prior):
         return mean.detach() * 2 + (image**3).mean(dim=(1, 2, 3)) * 0.01  # "wrong": most of the change has no gradient
 
 
-@pytest.mark.parametrize(("kind", "words"), [("none", "no gradient"), ("zero", "zero"), ("nan", "not finite"), ("wrong", "disagrees")])
+@pytest.mark.parametrize(
+    ("kind", "words"), [("none", "no gradient"), ("zero", "zero"), ("nan", "not finite"), ("wrong", "disagrees")]
+)
 def test_the_gate_refuses(kind: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         check_gradient(Broken(kind), photograph(1, 64).float())

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+
 from dmap.priors import check_gradient, load_prior
 from dmap.priors.pyiqa_adapter import PyiqaPrior, build
-from PIL import Image
 from scripts.demo import pixels
 from toys import photograph
 
 PARAMETERS = Path(__file__).resolve().parents[2] / "shared" / "data" / "weights" / "niqe_modelparameters.mat"
 needs_niqe = pytest.mark.skipif(
-    not PARAMETERS.exists(), reason="NIQE's published parameters are not at ../shared/data/weights and nothing is downloaded"
+    not PARAMETERS.exists(),
+    reason="NIQE's published parameters are not at ../shared/data/weights and nothing is downloaded",
 )
 # pyiqa's published scores of the five images that its package carries.
 PUBLISHED = [15.6538, 3.6549, 3.2342, 3.1922, 9.0722]

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dmap.schedule import SPACINGS, Schedule, scaled_linear_betas, sigmas_from_betas
 from toys import TABLE
 
@@ -24,7 +25,7 @@ def test_levels_are_exact_table_entries(spacing: str, steps: int, strength: floa
     assert schedule.steps == steps
     assert schedule.sigmas[0] == TABLE[round(strength * 1000) - 1]
     assert schedule.sigmas[-1] == 0
-    assert all((TABLE == sigma).any() for sigma in schedule.sigmas[:-1])
+    assert all((sigma == TABLE).any() for sigma in schedule.sigmas[:-1])
 
 
 def test_uniform_spacing_is_uniform_in_the_timestep() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dmap.chain import Chain, checkpoint_calls, keep_activations
 from dmap.denoiser import derivative, gaussian_denoiser
 from dmap.path import Path

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+
 from dmap.models import load_model
 from dmap.training.__main__ import main
 from dmap.training.data import Crops, heldout_names, list_photos
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.training.denoiser import draw_timesteps
 from dmap.training.quality import Degrader, attack, correlation, label
-from PIL import Image
 from toys import SmoothnessPrior, photograph
 
 

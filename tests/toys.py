@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from dmap.denoiser import Denoiser, from_network
 from dmap.priors import Prior, PriorInfo
 from dmap.priors.logistic import LogisticMap
 from dmap.schedule import scaled_linear_betas, sigmas_from_betas
-from torch import Tensor, nn
 
 TABLE = sigmas_from_betas(scaled_linear_betas())
 
@@ -37,7 +38,9 @@ def network_denoiser(prediction: str = "eps", dtype: torch.dtype = torch.float64
     return from_network(TinyNetwork(seed=seed, dtype=dtype), prediction, table, dtype=dtype)
 
 
-def latents(batch: int = 2, channels: int = 4, size: int = 8, dtype: torch.dtype = torch.float64, seed: int = 1) -> Tensor:
+def latents(
+    batch: int = 2, channels: int = 4, size: int = 8, dtype: torch.dtype = torch.float64, seed: int = 1
+) -> Tensor:
     """Unit-scale random latents."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(batch, channels, size, size, generator=generator, dtype=torch.float64).to(dtype)

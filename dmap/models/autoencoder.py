@@ -33,6 +33,8 @@ class Autoencoder(nn.Module):
         operations: where layers come from; the host passes its own namespace.
     """
 
+    mean: Tensor
+    std: Tensor
     latent_channels: ClassVar[int] = 8
     downscale: ClassVar[int] = 4
 
@@ -59,8 +61,8 @@ class Autoencoder(nn.Module):
             nn.SiLU(),
             operations.Conv2d(width[1], patch, 3, padding=1, **factory),
         )
-        self.analysis = operations.Conv2d(patch, code, 1, **factory)
-        self.synthesis = operations.Conv2d(code, patch, 1, **factory)
+        self.analysis: nn.Conv2d = operations.Conv2d(patch, code, 1, **factory)
+        self.synthesis: nn.Conv2d = operations.Conv2d(code, patch, 1, **factory)
         self.register_buffer("mean", torch.zeros(1, code, 1, 1, **factory))
         self.register_buffer("std", torch.ones(1, code, 1, 1, **factory))
 

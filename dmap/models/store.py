@@ -84,11 +84,15 @@ def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedMo
         raise ValueError(f"model file {file.name}: version {meta.get('version')} is not known here; update the pack")
     found = meta.get("kind", "")
     if found not in KINDS or (kind is not None and found != kind):
-        raise ValueError(f"model file {file.name}: it holds a {found or 'nameless'} model, expected {kind or list(KINDS)}")
+        raise ValueError(
+            f"model file {file.name}: it holds a {found or 'nameless'} model, expected {kind or list(KINDS)}"
+        )
     try:
         config = json.loads(meta["config"])
     except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(f"model file {file.name}: its header has no readable config; install the pack again") from error
+        raise ValueError(
+            f"model file {file.name}: its header has no readable config; install the pack again"
+        ) from error
     return SavedModel(found, config, tensors)
 
 

@@ -74,7 +74,7 @@ class Prior(nn.Module, ABC):
             )
 
 
-def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.1, seed: int = 0) -> None:
+def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.1) -> None:
     """Ask whether a prior can be climbed: a finite, non-zero gradient that agrees with finite differences.
 
     Args:

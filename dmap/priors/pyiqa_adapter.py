@@ -69,7 +69,7 @@ def _no_download(metric: str) -> Iterator[None]:
         )
 
     original = torch.hub.download_url_to_file
-    torch.hub.download_url_to_file = refuse
+    torch.hub.download_url_to_file = refuse  # type: ignore[assignment]
     try:
         yield
     finally:

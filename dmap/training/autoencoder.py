@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -30,13 +31,14 @@ def start_from_principal_components(network: Autoencoder, crops: Crops) -> None:
     code = network.latent_channels
     basis, scale = vectors[:, -code:].flip(1), values[-code:].flip(0).sqrt()
     with torch.no_grad():
-        network.analysis.weight.copy_((basis / scale).T.reshape(code, -1, 1, 1))
-        network.analysis.bias.copy_(-(basis / scale).T @ mean)
-        network.synthesis.weight.copy_((basis * scale).reshape(-1, code, 1, 1))
-        network.synthesis.bias.copy_(mean)
+        for layer, matrix, bias in (
+            (network.analysis, (basis / scale).T, -(basis / scale).T @ mean),
+            (network.synthesis, basis * scale, mean),
+        ):
+            nn.utils.vector_to_parameters(torch.cat([matrix.flatten(), bias]).float(), layer.parameters())
         for last in (network.encoder[-1], network.decoder[-1]):
-            last.weight.zero_()
-            last.bias.zero_()
+            for parameter in last.parameters():
+                parameter.zero_()
 
 
 def set_latent_scale(network: Autoencoder, crops: Crops) -> None:
@@ -87,10 +89,8 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         copy.load_state_dict(average.state_dict())
         set_latent_scale(copy, Crops(crops.images, torch.Generator().manual_seed(0)))
         figures = "no held-out photograph"
-        try:
+        with contextlib.suppress(ValueError):
             figures = "held-out PSNR {:.2f} dB SSIM {:.4f}".format(*evaluate(copy, photos))
-        except ValueError:
-            pass
         print(f"step {step}: {figures}", flush=True)
         save_model(copy, {}, out / "demo_autoencoder.safetensors", notes={"seed": str(seed), "steps": str(step)})
 

@@ -30,7 +30,9 @@ def list_photos(folder: Path, heldout: bool) -> list[Path]:
     names = heldout_names()
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and (f.name in names) == heldout)
     if not files:
-        raise ValueError(f"photos: {folder} holds no {'held-out ' if heldout else ''}photograph ({', '.join(SUFFIXES)})")
+        raise ValueError(
+            f"photos: {folder} holds no {'held-out ' if heldout else ''}photograph ({', '.join(SUFFIXES)})"
+        )
     return files
 
 
@@ -72,9 +74,16 @@ class Crops:
     @classmethod
     def load(cls, files: Iterable[Path], factors: Sequence[float], smallest: int, generator: torch.Generator) -> Crops:
         """Load photographs at each scale at which both sides are still at least ``smallest``."""
-        images = [image for file in files for factor in factors if min((image := load_scaled(file, factor)).shape[1:]) >= smallest]
+        images = [
+            image
+            for file in files
+            for factor in factors
+            if min((image := load_scaled(file, factor)).shape[1:]) >= smallest
+        ]
         if not images:
-            raise ValueError(f"photos: none is large enough; sides of at least {smallest * min(factors):.0f} px are needed")
+            raise ValueError(
+                f"photos: none is large enough; sides of at least {smallest * min(factors):.0f} px are needed"
+            )
         return cls(images, generator)
 
     def _integer(self, below: int) -> int:

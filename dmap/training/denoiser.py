@@ -35,7 +35,9 @@ def encode_all(network: Autoencoder, files: list[Path]) -> list[Tensor]:
                 both = torch.cat([pixels, pixels.flip(3)])
                 latents += [latent.half() for latent in network.encode(both)]
     if not latents:
-        raise ValueError(f"photos: none is large enough; sides of at least {int(4 * SIDE * min(FACTORS))} px are needed")
+        raise ValueError(
+            f"photos: none is large enough; sides of at least {int(4 * SIDE * min(FACTORS))} px are needed"
+        )
     return latents
 
 
@@ -115,7 +117,7 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         nn.init.zeros_(network.head.weight)
         nn.init.zeros_(network.head.bias)
 
-    def loss(model: nn.Module, step: int) -> Tensor:
+    def loss(model: nn.Module, _step: int) -> Tensor:
         latents = crops.batch(BATCH, SIDE)
         return v_loss(model, latents, draw_timesteps(BATCH, generator), generator).mean()
 

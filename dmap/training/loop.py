@@ -29,6 +29,7 @@ class LoopSettings:
         decay: of the exponential moving average of the weights.
         save_minutes: between checkpoints.
         most_steps: stop after so many steps even if there is time.
+        bf16: networks run in bfloat16 under autocast; weights and optimiser stay in fp32.
     """
 
     minutes: float
@@ -36,6 +37,7 @@ class LoopSettings:
     decay: float = 0.999
     save_minutes: float = 7.0
     most_steps: int = 10**9
+    bf16: bool = False
 
 
 class Loop:
@@ -67,7 +69,8 @@ class Loop:
         while self.seconds < budget and self.step < self.settings.most_steps:
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(self.seconds / budget)
-            value = loss(self.network, self.step)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16):
+                value = loss(self.network, self.step)
             self.optimiser.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -78,7 +81,9 @@ class Loop:
             window.append(float(value.detach()))
             if self.seconds - logged > LOG_SECONDS:
                 logged = self.seconds
-                print(f"step {self.step} minutes {self.seconds / 60:.1f} loss {sum(window) / len(window):.5f}", flush=True)
+                print(
+                    f"step {self.step} minutes {self.seconds / 60:.1f} loss {sum(window) / len(window):.5f}", flush=True
+                )
                 window.clear()
             if time.monotonic() - saved > self.settings.save_minutes * 60:
                 saved = time.monotonic()
@@ -94,8 +99,8 @@ class Loop:
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - decay)
-            for slow, fast in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                slow.copy_(fast)
+            for kept, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                kept.copy_(now)
 
     def save(self) -> None:
         """Write the checkpoint atomically and export the averaged network."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.utils.dlpack
 from torch import Tensor, nn
 
 
@@ -25,11 +26,12 @@ def differentiable(*modules: nn.Module) -> Iterator[None]:
     try:
         for root in modules:
             for module in root.modules():
-                for table, is_parameter in ((module._parameters, True), (module._buffers, False)):
+                tables: tuple[tuple[dict[str, Any], bool], ...] = ((module._parameters, True), (module._buffers, False))
+                for table, is_parameter in tables:
                     for key, tensor in list(table.items()):
                         if tensor is None or not (tensor.is_inference() or tensor.requires_grad):
                             continue
-                        alias = torch.from_dlpack(tensor.detach())
+                        alias = torch.utils.dlpack.from_dlpack(tensor.detach())
                         if is_parameter:
                             alias = nn.Parameter(alias, requires_grad=False)
                         replaced.append((table, key, tensor, alias))

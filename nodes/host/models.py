@@ -80,8 +80,8 @@ class DemoVAE(comfy.sd.VAE):  # type: ignore[misc]
         self.latent_channels = Autoencoder.latent_channels
         self.downscale_ratio = self.upscale_ratio = Autoencoder.downscale
         # Bytes of a pass without gradient, per pixel of the image (encode) and position of the latent (decode).
-        self.memory_used_encode = lambda shape, dtype: 400 * shape[2] * shape[3] * 4
-        self.memory_used_decode = lambda shape, dtype: 400 * shape[2] * shape[3] * Autoencoder.downscale**2 * 4
+        self.memory_used_encode = lambda shape, _dtype: 400 * shape[2] * shape[3] * 4
+        self.memory_used_decode = lambda shape, _dtype: 400 * shape[2] * shape[3] * Autoencoder.downscale**2 * 4
         self.patcher = comfy.model_patcher.ModelPatcher(
             self.first_stage_model,
             load_device=self.device,

@@ -86,7 +86,9 @@ def noise_table(model: Any, node: str) -> Tensor:
             "or XL model with eps- or v-prediction, or the model of DMAP Load Demo Models"
         )
     if getattr(model.model, "concat_keys", ()):
-        raise ValueError(f"{node}, socket 'model': inpainting and edit models ({kind}) are not supported; use a base model")
+        raise ValueError(
+            f"{node}, socket 'model': inpainting and edit models ({kind}) are not supported; use a base model"
+        )
     table: Tensor = sampling.sigmas.detach().clone().cpu().double()
     return table
 
@@ -121,7 +123,7 @@ def check_vae_fits(vae: Any, path: HostPath, node: str) -> None:
     channels = path.path.latent.shape[1]
     if vae.latent_channels != channels:
         raise ValueError(
-            f"{node}, socket 'vae': it is for latents with {vae.latent_channels} channels, but the path has {channels}; "
+            f"{node}, socket 'vae': it takes latents with {vae.latent_channels} channels, the path has {channels}; "
             "connect the VAE that encoded the photograph"
         )
 

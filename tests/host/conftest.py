@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+
 from scripts import workflow
 from scripts.host import HostError, Server, host_folder
 

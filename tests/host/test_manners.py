@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+
 from scripts import workflow
 from scripts.host import HostError, Server
 
@@ -88,9 +89,7 @@ def ksampler(graph: Any, parts: dict[str, Any], prefix: str) -> str:
 
 
 @pytest.mark.parametrize("models", ["tiny", "demo"])
-def test_stock_nodes_give_the_same_before_and_after_ours(
-    server: Server, tools: dict[str, Any], models: str
-) -> None:
+def test_stock_nodes_give_the_same_before_and_after_ours(server: Server, tools: dict[str, Any], models: str) -> None:
     """A KSampler with stock VAE nodes runs on the same objects, ours between, and nothing differs by a bit."""
     graph = tools["Graph"]()
     if models == "tiny":
@@ -98,7 +97,13 @@ def test_stock_nodes_give_the_same_before_and_after_ours(
     else:
         demo, image = graph.add("DMAPLoadDemoModels"), graph.add("LoadImage", **SMALL)
         latent = graph.add("VAEEncode", pixels=(image, 0), vae=(demo, 2))
-        parts = {"model": (demo, 0), "positive": (demo, 1), "vae": (demo, 2), "image": (image, 0), "latent": (latent, 0)}
+        parts = {
+            "model": (demo, 0),
+            "positive": (demo, 1),
+            "vae": (demo, 2),
+            "image": (image, 0),
+            "latent": (latent, 0),
+        }
     before_print = graph.add("DMAPTestFingerprint", model=parts["model"], salt=0)
     before = ksampler(graph, parts, f"{models}_before")
     first = server.run(graph.prompt)
@@ -166,11 +171,19 @@ def test_a_lora_rides_along(server: Server, tools: dict[str, Any], sd15: str) ->
         image = graph.add("LoadImage", **SMALL)
         text = graph.add("CLIPTextEncode", text="", clip=(loader, 1))
         latent = graph.add("VAEEncode", pixels=(image, 0), vae=(loader, 2))
-        parts = {"model": (model, 0), "vae": (loader, 2), "image": (image, 0), "positive": (text, 0), "latent": (latent, 0)}
+        parts = {
+            "model": (model, 0),
+            "vae": (loader, 2),
+            "image": (image, 0),
+            "positive": (text, 0),
+            "latent": (latent, 0),
+        }
         optimise, decode = restore(graph, parts, steps=2, strength=0.2, iterations=1)
         graph.add("PreviewImage", images=(decode, 0))
         results.append(trace(server.run(graph.prompt), optimise)["rows"])
-    assert results[0][0]["objective"][0] == pytest.approx(results[1][0]["objective"][0], rel=1e-3)  # both invert exactly
+    assert results[0][0]["objective"][0] == pytest.approx(
+        results[1][0]["objective"][0], rel=1e-3
+    )  # both invert exactly
     assert results[0][1]["objective"][0] != results[1][1]["objective"][0]
 
 
@@ -255,7 +268,8 @@ def test_inverting_and_decoding_alone_returns_the_photograph(server: Server, too
     stock = graph.add("VAEDecode", samples=(latent, 0), vae=(demo, 2))
     again = graph.add("VAEDecode", samples=(decode, 1), vae=(demo, 2))
     saved = [
-        graph.add("SaveImage", images=(node, 0), filename_prefix=f"alone{i}") for i, node in enumerate((decode, stock, again))
+        graph.add("SaveImage", images=(node, 0), filename_prefix=f"alone{i}")
+        for i, node in enumerate((decode, stock, again))
     ]
     outputs = server.run(graph.prompt)
     ours, theirs, decoded = (pixels(server, outputs, node)[0].astype(int) for node in saved)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
 from scripts import workflow
 from scripts.host import ROOT, Server
 
