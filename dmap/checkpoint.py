@@ -1,17 +1,67 @@
 """Activation checkpointing that survives networks which write in place.
 
-``torch.utils.checkpoint`` recomputes under autograd's version counters; a network that reuses a buffer (a shared
-cast buffer, a control signal added in place) then gives wrong gradients without a word. Here the recomputation runs
-under ``allow_mutation_on_saved_tensors``, which copies a saved tensor before it is overwritten.
+``torch.utils.checkpoint`` and plain autograd watch version counters, which buffers shared behind autograd's back (a
+host's cast buffer, a control signal added in place) escape: gradients are then wrong without a word. PyTorch's
+``allow_mutation_on_saved_tensors`` recognises tensors by ``id`` and address and confuses them once both are reused, which
+happened here. ``saved_tensors_copied_on_write`` goes by storage, which stays alive as long as something is saved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class _Saved:
+    """A tensor saved for the backward pass; a view of the original until that is about to be overwritten."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
+class _CopyOnWrite(TorchDispatchMode):
+    """Sees every operation and copies what was saved of a storage before the storage is written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: dict[int, list[weakref.ref[_Saved]]] = {}
+
+    def pack(self, tensor: Tensor) -> _Saved:
+        entry = _Saved(tensor)
+        self.saved.setdefault(tensor.untyped_storage().data_ptr(), []).append(weakref.ref(entry))
+        return entry
+
+    def _about_to_write(self, tensor: Tensor) -> None:
+        for reference in self.saved.pop(tensor.untyped_storage().data_ptr(), ()):
+            entry = reference()
+            if entry is not None:
+                entry.tensor = entry.tensor.clone()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        for index, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                value = args[index] if index < len(args) else kwargs.get(argument.name)
+                for tensor in value if isinstance(value, list | tuple) else (value,):
+                    if isinstance(tensor, Tensor):
+                        self._about_to_write(tensor)
+        return func(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def saved_tensors_copied_on_write() -> Iterator[None]:
+    """While it is on, what autograd saves keeps its values whatever is written in place afterwards."""
+    mode = _CopyOnWrite()
+    with torch.autograd.graph.saved_tensors_hooks(mode.pack, lambda entry: entry.tensor), mode:
+        yield
 
 
 class _Checkpoint(torch.autograd.Function):
@@ -26,11 +76,7 @@ class _Checkpoint(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autograd.graph.allow_mutation_on_saved_tensors(),
-        ):
+        with torch.inference_mode(False), torch.enable_grad(), saved_tensors_copied_on_write():
             inputs = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in saved]
             wanted = [x for x in inputs if x.requires_grad]
             output = ctx.function(*inputs)

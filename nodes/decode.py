@@ -31,8 +31,12 @@ class DMAPDecode(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The VAE that encoded the photograph."),
             ],
             outputs=[
-                io.Image.Output("image", tooltip="The restored photograph."),
-                io.Latent.Output("latent", tooltip="The same as a latent, for VAE Decode or a further sampler."),
+                io.Image.Output("image", display_name="image", tooltip="The restored photograph."),
+                io.Latent.Output(
+                    "latent",
+                    display_name="latent",
+                    tooltip="The same as a latent, for VAE Decode or a further sampler.",
+                ),
             ],
         )
 

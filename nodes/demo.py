@@ -21,10 +21,14 @@ class DMAPLoadDemoModels(io.ComfyNode):
             inputs=[],
             outputs=[
                 io.Model.Output(
-                    "model", tooltip="Latent denoiser, v-prediction, 8 channels, 4x smaller than the image."
+                    "model",
+                    display_name="model",
+                    tooltip="Latent denoiser, v-prediction, 8 channels, 4x smaller than the image.",
                 ),
-                io.Conditioning.Output("positive", tooltip="Empty conditioning; the demo model knows no text."),
-                io.Vae.Output("vae", tooltip="The autoencoder that belongs to the model."),
+                io.Conditioning.Output(
+                    "positive", display_name="positive", tooltip="Empty conditioning; the demo model knows no text."
+                ),
+                io.Vae.Output("vae", display_name="vae", tooltip="The autoencoder that belongs to the model."),
             ],
         )
 

@@ -71,9 +71,15 @@ class DMAPInvert(io.ComfyNode):
                 ),
             ],
             outputs=[
-                PathSocket.Output("path", tooltip="Inverted latent with all that DMAP Optimize and DMAP Decode need."),
+                PathSocket.Output(
+                    "path",
+                    display_name="path",
+                    tooltip="Inverted latent with all that DMAP Optimize and DMAP Decode need.",
+                ),
                 io.Float.Output(
-                    "round_trip_error", tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact."
+                    "round_trip_error",
+                    display_name="round_trip_error",
+                    tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],

@@ -14,6 +14,7 @@ from ..dmap.chain import Chain
 from ..dmap.fidelity import FIDELITIES
 from ..dmap.fidelity import fidelity as make_fidelity
 from ..dmap.objective import Objective
+from ..dmap.priors import check_gradient
 from ..dmap.rules import RULES
 from .host import images, session
 from .sockets import PathSocket, PriorSocket, TraceSocket
@@ -37,7 +38,9 @@ class DMAPOptimize(io.ComfyNode):
                 PathSocket.Output(
                     "best_path", display_name="path", tooltip="The path of the best image, for DMAP Decode."
                 ),
-                TraceSocket.Output("trace", tooltip="What happened in each iteration, for DMAP Plot Trace."),
+                TraceSocket.Output(
+                    "trace", display_name="trace", tooltip="What happened in each iteration, for DMAP Plot Trace."
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -74,6 +77,8 @@ class DMAPOptimize(io.ComfyNode):
                 )
                 ascent = Ascent(chain, objective, AscentSettings(iterations, rule, step_size, target_score))
                 ascent.trace.photograph_prior = prior.prior(y).tolist()
+                if prior_weight > 0:
+                    check_gradient(prior.prior, y[:1])
             _climb(ascent, progress, cls.hidden.unique_id)
             return ascent
 

@@ -22,7 +22,11 @@ class DMAPPlotTrace(io.ComfyNode):
             description="Curves of objective, quality score, distance to the photograph and latent norm over the "
             "iterations; a dot marks the best one.",
             inputs=[TraceSocket.Input("trace", tooltip="The trace of DMAP Optimize.")],
-            outputs=[io.Image.Output("image", tooltip="The curves, 960 x 640 px, a colour an image of the batch.")],
+            outputs=[
+                io.Image.Output(
+                    "image", display_name="image", tooltip="The curves, 960 x 640 px, a colour an image of the batch."
+                )
+            ],
         )
 
     @classmethod

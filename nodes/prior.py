@@ -28,7 +28,9 @@ class DMAPLoadPrior(io.ComfyNode):
                     "(noncommercial licence) and that model's weights; nothing is downloaded.",
                 )
             ],
-            outputs=[PriorSocket.Output("prior", tooltip="The quality model, for DMAP Optimize.")],
+            outputs=[
+                PriorSocket.Output("prior", display_name="prior", tooltip="The quality model, for DMAP Optimize.")
+            ],
         )
 
     @classmethod

@@ -19,6 +19,7 @@ from PIL import Image
 
 from dmap.fidelity import fidelity
 from dmap.priors import load_prior
+from dmap.priors.pyiqa_adapter import build
 from dmap.training.data import to_tensor
 from scripts import workflow
 from scripts.host import HostError, Server
@@ -41,7 +42,8 @@ def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def scores(image: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
-    """The prior's score, and measures against the clean photograph that nothing has optimised."""
+    """The prior's score, and what nothing has optimised: measures against the clean photograph, and PIQE (lower is
+    better) without reference."""
     with torch.no_grad():
         return {
             "prior_dmap_quality": float(load_prior("dmap_quality")(image)),
@@ -49,6 +51,7 @@ def scores(image: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
             "ssim_to_clean": 1 - float(fidelity("ssim")(image, clean)),
             "ms_ssim_to_clean": 1 - float(fidelity("ms_ssim")(image, clean)),
             "nlpd_to_clean": float(fidelity("nlpd")(image, clean)),
+            "piqe_lower_is_better": float(build("piqe", as_loss=False)(image)),
         }
 
 

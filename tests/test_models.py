@@ -1,5 +1,6 @@
 """The shipped networks and their files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,11 +105,13 @@ def test_host_style_construction(kind: str) -> None:
     made = []
 
     class Operations:
-        def __getattr__(self, name: str) -> object:
+        def __getattr__(self, name: str) -> Callable[..., nn.Module]:
             def build(*args: object, **options: object) -> nn.Module:
                 assert options["dtype"] is torch.float64
                 made.append(getattr(nn, name)(*args, **options))
-                return made[-1]  # type: ignore[no-any-return]
+                return made[-1]
+
+            return build
 
         __slots__ = ()
 

@@ -45,7 +45,7 @@ def test_gradient_against_finite_differences(name: str) -> None:
 
 @each
 def test_the_gate_lets_it_pass(name: str) -> None:
-    check_gradient(BUILDERS[name](), photograph(1, 96).float())
+    check_gradient(BUILDERS[name](), photograph(1, 96).float(), tolerance=0.1)
 
 
 @each

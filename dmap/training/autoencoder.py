@@ -46,7 +46,7 @@ def set_latent_scale(network: Autoencoder, crops: Crops) -> None:
     with torch.no_grad():
         network.mean.zero_()
         network.std.fill_(1.0)
-        codes = torch.cat([network.encode(crops.batch(32, 128) * 2 - 1) for _ in range(8)])
+        codes = torch.cat([network.encode(crops.batch(32, SIDE) * 2 - 1) for _ in range(8)])
         network.mean.copy_(codes.mean(dim=(0, 2, 3), keepdim=True))
         network.std.copy_(codes.std(dim=(0, 2, 3), keepdim=True))
 

@@ -57,8 +57,8 @@ class LatentCrops:
             top, left = (
                 int(torch.randint(extent - side + 1, (1,), generator=self.generator)) for extent in latent.shape[1:]
             )
-            crops.append(latent[:, top : top + side, left : left + side])
-        return torch.stack(crops).float()
+            crops.append(latent[:, top : top + side, left : left + side].float())
+        return torch.stack(crops)
 
 
 def draw_timesteps(count: int, generator: torch.Generator) -> Tensor:

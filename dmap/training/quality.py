@@ -17,7 +17,7 @@ from .loop import Loop, LoopSettings
 FACTORS = (1.5, 2.0, 3.0)
 SIDE, BATCH = 96, 16
 ATTACKED = 4
-"""Of every second batch, so many crops are first changed to please the present network."""
+"""Of every fourth batch, so many crops are first changed to please the present network."""
 ATTACK_AFTER = 800
 """Steps after which there is something worth attacking."""
 CLEAN_SCORE = 80.0
@@ -170,8 +170,8 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     def loss(model: nn.Module, step: int) -> Tensor:
         clean = crops.batch(BATCH, SIDE)
         images = torch.cat([degrader.one(one[None]) for one in clean])
-        if step > ATTACK_AFTER and step % 2:
-            decoder = autoencoder if step % 4 == 1 else None
+        if step > ATTACK_AFTER and step % 4 == 0:
+            decoder = autoencoder if step % 8 == 0 else None
             images = torch.cat([attack(model, images[:ATTACKED], decoder, degrader), images[ATTACKED:]])
         known = label(images, clean)
         score = model(images)
