@@ -135,19 +135,23 @@ def test_the_objective_rises(server: Server, tools: dict[str, Any], kind: str, s
 
 
 def test_a_network_patched_in_place_gives_the_same_result(server: Server, tools: dict[str, Any]) -> None:
-    """A control signal added in place must not corrupt the gradient: compare with one added on a copy."""
+    """A control signal added in place must not corrupt the gradient: compare with one added on a copy.
+
+    Several times, because PyTorch's own protection fails only in some runs.
+    """
     gains = []
-    for in_place in (False, True):
+    for seed, in_place in enumerate((False, True, True, True)):  # without shifts the seed only defeats the host's cache
         graph = tools["Graph"]()
         parts = tiny(graph)
         parts["model"] = (graph.add("DMAPTestPatch", model=parts["model"], in_place=in_place), 0)
         # Momentum is linear in the gradient; Adam's first step is its sign and would magnify rounding.
-        optimise, decode = restore(graph, parts, shift=0, rule="momentum", step_size=5.0)
+        optimise, decode = restore(graph, parts, shift=0, rule="momentum", step_size=5.0, seed=seed)
         graph.add("PreviewImage", images=(decode, 0))
         rows = trace(server.run(graph.prompt), optimise)["rows"]
         gains.append([row["objective"][0] - rows[0]["objective"][0] for row in rows[1:]])
-    assert gains[0] == pytest.approx(gains[1], rel=1e-3)
     assert gains[0][-1] > 0
+    for gain in gains[1:]:
+        assert gain == pytest.approx(gains[0], rel=1e-6)
 
 
 @pytest.mark.slow
@@ -190,6 +194,8 @@ def test_a_lora_rides_along(server: Server, tools: dict[str, Any], sd15: str) ->
 def test_an_interrupt_saves_the_best_and_the_next_prompt_runs(server: Server, demo_prompt: dict[str, Any]) -> None:
     (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
     demo_prompt[optimise]["inputs"] |= {"iterations": 500, "target_score": 200.0, "seed": 11}
+    server.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+    time.sleep(2)  # so that loading the prior shows in the log and tells that the ascent begins
     log_before = server.log.stat().st_size
     prompt_id = server.queue(demo_prompt)
     deadline = time.monotonic() + 120
