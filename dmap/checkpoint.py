@@ -2,8 +2,9 @@
 
 ``torch.utils.checkpoint`` and plain autograd watch version counters, which buffers shared behind autograd's back (a
 host's cast buffer, a control signal added in place) escape: gradients are then wrong without a word. PyTorch's
-``allow_mutation_on_saved_tensors`` recognises tensors by ``id`` and address and confuses them once both are reused, which
-happened here. ``saved_tensors_copied_on_write`` goes by storage, which stays alive as long as something is saved.
+``allow_mutation_on_saved_tensors`` recognises tensors by ``id`` and address and can confuse them once both are reused:
+with a U-Net patched in place its gradients differed from run to run. ``saved_tensors_copied_on_write`` goes by storage,
+which stays alive as long as something of it is saved.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class _Saved:
         self.tensor = tensor
 
 
-class _CopyOnWrite(TorchDispatchMode):
+class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation and copies what was saved of a storage before the storage is written to."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.saved: dict[int, list[weakref.ref[_Saved]]] = {}
 
     def pack(self, tensor: Tensor) -> _Saved:

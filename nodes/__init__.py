@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
 from .demo import DMAPLoadDemoModels
 from .invert import DMAPInvert
@@ -18,4 +19,7 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPDecode,
     DMAPLoadDemoModels,
     DMAPPlotTrace,
+    DMAPMixPriors,
+    DMAPMultiScalePrior,
+    DMAPRobustPrior,
 ]

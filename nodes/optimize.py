@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -70,7 +68,7 @@ class DMAPOptimize(io.ComfyNode):
         def body(host: session.Session) -> Ascent:
             assert host.decode is not None
             y = photograph.to(host.device)
-            with _named_errors():
+            with images.named_errors(NODE):
                 chain = Chain(path.path.to(host.device), host.denoise, host.decode)
                 objective = Objective(
                     prior.prior, make_fidelity(fidelity), y, prior_weight, fidelity_weight, shift, seed
@@ -83,7 +81,7 @@ class DMAPOptimize(io.ComfyNode):
             return ascent
 
         latent = session.path_latent(path)
-        ascent = session.run(path.model, path.positive, latent, body, vae=vae, patchers=[prior.patcher])
+        ascent = session.run(path.model, path.positive, latent, body, vae=vae, patchers=prior.patchers)
         best = session.HostPath(ascent.path.to("cpu"), path.model, path.positive)
         ui = {"text": [_summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}
         images.show_text(cls.hidden.unique_id, ui["text"][0])
@@ -160,15 +158,6 @@ def _inputs() -> list[io.Input]:
             tooltip="Of the random shifts; the same seed gives the same image.",
         ),
     ]
-
-
-@contextlib.contextmanager
-def _named_errors() -> Iterator[None]:
-    """Put the node's name before an error about one of its values."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{NODE}, {error}") from error
 
 
 def _reference(image: torch.Tensor, path: session.HostPath, vae: Any) -> torch.Tensor:

@@ -101,11 +101,11 @@ def test_nlpd_agrees_with_pyiqa(odd: int) -> None:
 
     The low-pass band counts as a level there as it does here.
     """
-    from pyiqa.archs.nlpd_arch import NLPD as Reference
+    from pyiqa.archs import nlpd_arch
 
     x, y = pair(torch.float32)
     x, y = x[..., : 192 - odd, :].clamp(0, 1), y[..., : 192 - odd, :]
-    reference, ours = Reference(channels=1, k=5), NLPD()
+    reference, ours = nlpd_arch.NLPD(channels=1, k=5), NLPD()
     for channel in range(3):
         for band, expected in zip(ours.bands(x), reference.pyramid(x[:, channel : channel + 1]), strict=True):
             assert torch.allclose(band[:, channel : channel + 1], expected, rtol=1e-4, atol=1e-5)

@@ -1,21 +1,32 @@
 """Properties that every prior must have, the common scale, and what is said when one cannot be had."""
 
 import itertools
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from dmap.priors import PRIORS, Prior, PriorInfo, check_gradient, load_prior, prior_names
+from dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from dmap.priors.logistic import IdentityMap, LogisticMap
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
 from scripts.demo import CLEAN, pixels
 from toys import SmoothnessPrior, photograph
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILDERS = {**PRIORS, "smoothness": SmoothnessPrior}
+BUILDERS = {
+    **PRIORS,
+    "smoothness": SmoothnessPrior,
+    "mean": lambda: MixedPrior([SmoothnessPrior(), load_prior("dmap_quality")], [1, 3]),
+    "softmin": lambda: MixedPrior([SmoothnessPrior(), load_prior("dmap_quality")], [1, 1], "softmin"),
+    "multiscale": lambda: MultiScalePrior(SmoothnessPrior(), (1.0, 0.75)),
+    "robust": lambda: RobustPrior(SmoothnessPrior(), views=2, shift=6),
+    "nested": lambda: RobustPrior(MixedPrior([MultiScalePrior(SmoothnessPrior()), SmoothnessPrior()], [1, 1]), 1, 2),
+}
 each = pytest.mark.parametrize("name", list(BUILDERS))
 
 
@@ -52,7 +63,7 @@ def test_the_gate_lets_it_pass(name: str) -> None:
 def test_sizes_and_channels_are_checked(name: str) -> None:
     prior = BUILDERS[name]()
     smallest = prior.info.min_size
-    with pytest.raises(ValueError, match=f"{prior.info.name}.*at least"):
+    with pytest.raises(ValueError, match=f"{re.escape(prior.info.name)}.*at least"):
         prior(torch.zeros(1, 3, smallest - 1, 200))
     with pytest.raises(ValueError, match="RGB"):
         prior(torch.zeros(1, 4, 200, 200))
@@ -99,6 +110,48 @@ class Broken(Prior):
 def test_the_gate_refuses(kind: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         check_gradient(Broken(kind), photograph(1, 64).float())
+
+
+def test_mixtures_by_hand() -> None:
+    image = photograph(2, 96).float()
+    first, second = SmoothnessPrior(), load_prior("dmap_quality")
+    with torch.no_grad():
+        a, b = first(image), second(image)
+        assert torch.allclose(MixedPrior([first, second], [1, 3])(image), (a + 3 * b) / 4)
+        soft = MixedPrior([first, second], [1, 1], "softmin")(image)
+        assert (soft >= torch.minimum(a, b)).all()
+        assert (soft <= (a + b) / 2).all()
+        assert torch.equal(MixedPrior([first, second], [1, 0], "softmin")(image), a)
+        assert torch.allclose(MultiScalePrior(first, [1.0])(image), a)
+        assert torch.allclose(RobustPrior(first, 3, shift=0, noise=0.0)(image), a)
+        assert not torch.allclose(RobustPrior(first, 3, seed=1)(image), RobustPrior(first, 3, seed=2)(image))
+
+
+def test_a_mixture_is_as_restricted_as_its_narrowest_part() -> None:
+    small, closed = SmoothnessPrior(), Broken("zero")
+    closed.info = PriorInfo("closed", True, (0, 1), 200, "noncommercial", False, "")
+    info = MixedPrior([small, closed], [1, 1]).info
+    assert not info.commercial_use
+    assert info.min_size == 200
+    assert "noncommercial" in info.licence
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda p: MixedPrior([p], [1, 1]), "one weight a prior"),
+        (lambda p: MixedPrior([p, p], [1, -1]), "weights: got"),
+        (lambda p: MixedPrior([p, p], [0, 0]), "weights: got"),
+        (lambda p: MixedPrior([p, p], [1, 1], "max"), "mode: got 'max'"),
+        (lambda p: MultiScalePrior(p, []), "scales: got"),
+        (lambda p: MultiScalePrior(p, [1.5]), "scales: got"),
+        (lambda p: RobustPrior(p, views=0), "views: got 0"),
+        (lambda p: RobustPrior(p, noise=-0.1), "noise: got"),
+    ],
+)
+def test_bad_compositions(build: Callable[[Prior], Prior], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build(SmoothnessPrior())
 
 
 @pytest.mark.parametrize("higher_better", [True, False])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import comfy.model_management
@@ -49,6 +51,15 @@ def to_pil(image: Tensor) -> Image.Image:
     """(3, H, W) in [0, 1] -> an 8-bit picture."""
     array = image.detach().clamp(0, 1).mul(255).round().byte().movedim(0, -1).cpu().numpy()
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+@contextlib.contextmanager
+def named_errors(node: str) -> Iterator[None]:
+    """Put the node's name before an error about one of its values."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{node}, {error}") from error
 
 
 class Progress:

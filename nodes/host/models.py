@@ -99,10 +99,9 @@ def load_prior_patcher(name: str) -> HostPrior:
     """
     with torch.inference_mode(False), torch.no_grad():
         prior = load_prior(name).eval().requires_grad_(False)
-    return HostPrior(
-        comfy.model_patcher.ModelPatcher(
-            prior,
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
+    patcher = comfy.model_patcher.ModelPatcher(
+        prior,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
     )
+    return HostPrior(prior, (patcher,))

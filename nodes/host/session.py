@@ -36,15 +36,21 @@ class HostPath:
 
 @dataclass(frozen=True)
 class HostPrior:
-    """What the DMAP_PRIOR socket carries: a prior inside a patcher of the host's memory management."""
+    """What the DMAP_PRIOR socket carries.
 
-    patcher: Any
+    Attributes:
+        prior: the prior; a composition shares the networks of its parts.
+        patchers: under which the host's memory management moves those networks, one each.
+    """
 
-    @property
-    def prior(self) -> Prior:
-        """The prior itself."""
-        model: Prior = self.patcher.model
-        return model
+    prior: Prior
+    patchers: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, composition: Prior, *parts: HostPrior) -> HostPrior:
+        """A composition with its parts' patchers, each once."""
+        found = {id(patcher): patcher for part in parts for patcher in part.patchers}
+        return cls(composition, tuple(found.values()))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""Priors made of priors: mixtures, several scales, and averages over small changes. They nest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .base import Prior, PriorInfo
+from .logistic import IdentityMap
+
+
+def _joint_info(name: str, parts: Sequence[Prior], min_size: int) -> PriorInfo:
+    """Facts that hold for all parts together; a licence is as narrow as the narrowest."""
+    licences = sorted({part.info.licence for part in parts})
+    return PriorInfo(
+        name=name,
+        higher_better=True,
+        scale=(0.0, 100.0),
+        min_size=min_size,
+        licence="; ".join(licences),
+        commercial_use=all(part.info.commercial_use for part in parts),
+        source=", ".join(part.info.name for part in parts),
+    )
+
+
+class MixedPrior(Prior):
+    """Several priors as one, on the common scale.
+
+    ``mean`` is the weighted mean of the mapped scores, the authors' hybrid (arXiv:2403.06406). ``softmin`` is
+    -T log sum w exp(-Q / T): the weakest score counts most, so that no part can be fooled at the others' cost.
+
+    Args:
+        parts: at least one.
+        weights: one a part, not negative, not all 0; they are divided by their sum.
+        mode: "mean" or "softmin".
+
+    Raises:
+        ValueError: for other weights or modes.
+    """
+
+    MODES: ClassVar[tuple[str, ...]] = ("mean", "softmin")
+    temperature: ClassVar[float] = 5.0
+    """T, in points of the common scale."""
+
+    def __init__(self, parts: Sequence[Prior], weights: Sequence[float], mode: str = "mean") -> None:
+        if not parts or len(parts) != len(weights):
+            raise ValueError(
+                f"mixed prior: got {len(parts)} priors and {len(weights)} weights; give one weight a prior"
+            )
+        if any(not weight >= 0 for weight in weights) or not sum(weights) > 0:
+            raise ValueError(f"weights: got {list(weights)}; none may be negative and one must be greater than 0")
+        if mode not in self.MODES:
+            raise ValueError(f"mode: got {mode!r}, choose one of {', '.join(self.MODES)}")
+        name = (
+            f"{mode}({', '.join(f'{weight:g} {part.info.name}' for weight, part in zip(weights, parts, strict=True))})"
+        )
+        super().__init__(_joint_info(name, parts, max(part.info.min_size for part in parts)), IdentityMap())
+        self.parts = nn.ModuleList(parts)
+        self.weights = [weight / sum(weights) for weight in weights]
+        self.mode = mode
+
+    def score(self, image: Tensor) -> Tensor:
+        scores = torch.stack([part(image) for part in self.parts])
+        weights = scores.new_tensor(self.weights)[:, None]
+        if self.mode == "mean":
+            return (weights * scores).sum(dim=0)
+        return -self.temperature * torch.logsumexp(weights.log() - scores / self.temperature, dim=0)
+
+
+class MultiScalePrior(Prior):
+    """The mean of one prior's scores at several sizes; LIQE at 1 and 0.75 is the paper's MS-LIQE.
+
+    Args:
+        part: the prior.
+        scales: factors on the sides, in (0, 1]; images are made smaller with an anti-aliased bicubic filter.
+
+    Raises:
+        ValueError: for no scale or one outside (0, 1].
+    """
+
+    def __init__(self, part: Prior, scales: Sequence[float] = (1.0, 0.75)) -> None:
+        if not scales or any(not 0 < scale <= 1 for scale in scales):
+            raise ValueError(f"scales: got {list(scales)}; give factors in (0, 1], such as 1, 0.75")
+        name = f"multiscale({part.info.name} at {', '.join(f'{scale:g}' for scale in scales)})"
+        smallest = -int(-part.info.min_size // min(scales))
+        super().__init__(_joint_info(name, [part], smallest), IdentityMap())
+        self.part, self.scales = part, tuple(scales)
+
+    def score(self, image: Tensor) -> Tensor:
+        scores = []
+        for scale in self.scales:
+            size = [max(self.part.info.min_size, round(side * scale)) for side in image.shape[-2:]]
+            resized = image
+            if scale != 1:
+                resized = nn.functional.interpolate(image, size=size, mode="bicubic", antialias=True).clamp(0, 1)
+            scores.append(self.part(resized))
+        return torch.stack(scores).mean(dim=0)
+
+
+class RobustPrior(Prior):
+    """The mean of one prior's scores over small shifts and faint noise, against adversarial solutions.
+
+    A texture that pleases the network only at one place of its sampling grid, or only at one exact value, loses. The
+    views are drawn once from the seed, so the score stays a deterministic function of the image.
+
+    Args:
+        part: the prior.
+        views: how many changed copies are scored; the cost grows with it.
+        shift: crops are smaller by this many pixels a side and lie at different places.
+        noise: standard deviation of the added noise, of 1.
+        seed: of places and noise.
+
+    Raises:
+        ValueError: for no view, or a negative shift or noise.
+    """
+
+    def __init__(self, part: Prior, views: int = 2, shift: int = 8, noise: float = 0.01, seed: int = 0) -> None:
+        for name, value, least in (("views", views, 1), ("shift", shift, 0), ("noise", noise, 0)):
+            if not value >= least:
+                raise ValueError(f"{name}: got {value}, at least {least} is needed")
+        name = f"robust({part.info.name}, {views} views, shift {shift}, noise {noise:g})"
+        super().__init__(_joint_info(name, [part], part.info.min_size + shift), IdentityMap())
+        self.part, self.views, self.shift, self.noise, self.seed = part, views, shift, noise, seed
+
+    def score(self, image: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        height, width = (side - self.shift for side in image.shape[-2:])
+        scores = []
+        for _ in range(self.views):
+            top, left = torch.randint(0, self.shift + 1, (2,), generator=generator).tolist()
+            # One noise field for all images of a batch, so that each scores as it would alone.
+            field = self.noise * torch.randn(1, 3, height, width, generator=generator)
+            view = image[..., top : top + height, left : left + width] + field.to(image)
+            scores.append(self.part(view.clamp(0, 1)))
+        return torch.stack(scores).mean(dim=0)
