@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,6 +43,44 @@ def plot_trace(trace: Trace, width: int = 960, height: int = 640) -> Tensor:
         box = (left + 70, top + 34, left + width // 2 - 20, top + height // 2 - 30)
         lines = list(zip(*(values(row) for row in trace.rows), strict=True))
         _panel(draw, box, title, steps, lines, trace.best_iteration)
+    pixels = torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255.0)
+    return pixels.permute(2, 0, 1)[None]
+
+
+def plot_scores(rows: Sequence[Mapping[str, Any]], width: int = 960) -> Tensor:
+    """Draw scores as bars, a block a judge and a bar an image, with the score before as an outline.
+
+    Args:
+        rows: with "judge", "optimised", "after" and, if there is one, "before"; lists of 0..100, one number an image.
+
+    Returns:
+        (1, 3, height, width) in [0, 1].
+
+    Raises:
+        ValueError: if there is no row.
+    """
+    if not rows:
+        raise ValueError("scores: there is no judge; connect at least one prior")
+    bar, head, font = 22, 34, ImageFont.load_default(14)
+    height = 20 + sum(head + bar * len(row["after"]) for row in rows)
+    canvas = Image.new("RGB", (width, height), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    x0, x1, y = 60, width - 170, 10
+    for index, row in enumerate(rows):
+        mark = "  (optimised: proves nothing)" if row["optimised"] else "  (not optimised)"
+        draw.text((x0, y + 8), f"{row['judge']}{mark}", fill=INK, font=font)
+        y += head
+        for image, after in enumerate(row["after"]):
+            draw.text((x0 - 8, y + bar // 2), str(image + 1), fill=INK, font=font, anchor="rm")
+            draw.line((x0, y + bar - 2, x1, y + bar - 2), fill=GRID)
+            draw.rectangle((x0, y + 3, x0 + after / 100 * (x1 - x0), y + bar - 5), fill=COLOURS[index % len(COLOURS)])
+            text = f"{after:.1f}"
+            if "before" in row:
+                before = row["before"][image]
+                draw.rectangle((x0, y + 3, x0 + before / 100 * (x1 - x0), y + bar - 5), outline=INK, width=2)
+                text = f"{before:.1f} -> {after:.1f} ({after - before:+.1f})"
+            draw.text((x1 + 8, y + bar // 2), text, fill=INK, font=font, anchor="lm")
+            y += bar
     pixels = torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255.0)
     return pixels.permute(2, 0, 1)[None]
 

@@ -11,6 +11,7 @@ from .invert import DMAPInvert
 from .optimize import DMAPOptimize
 from .plot import DMAPPlotTrace
 from .prior import DMAPLoadPrior
+from .score import DMAPScoreImages
 
 NODES: list[type[io.ComfyNode]] = [
     DMAPInvert,
@@ -22,4 +23,5 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPMixPriors,
     DMAPMultiScalePrior,
     DMAPRobustPrior,
+    DMAPScoreImages,
 ]

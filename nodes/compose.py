@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from .host.images import named_errors
 from .host.session import HostPrior
+from .schema import schema
 from .sockets import PriorSocket
 
 CATEGORY = "DMAP/priors"
@@ -48,7 +49,7 @@ class DMAPMixPriors(io.ComfyNode):
                     tooltip=f"Share of prior_{index}; only the ratio of the weights matters.",
                 )
             )
-        return io.Schema(
+        return schema(
             node_id="DMAPMixPriors",
             display_name=cls.NAME,
             category=CATEGORY,
@@ -78,7 +79,7 @@ class DMAPMultiScalePrior(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPMultiScalePrior",
             display_name=cls.NAME,
             category=CATEGORY,
@@ -115,7 +116,7 @@ class DMAPRobustPrior(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPRobustPrior",
             display_name=cls.NAME,
             category=CATEGORY,

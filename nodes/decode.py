@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..dmap.solvers import make_solver
 from .host import images, session
+from .schema import schema
 from .sockets import PathSocket
 
 NODE = "DMAP Decode"
@@ -19,10 +20,10 @@ class DMAPDecode(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPDecode",
             display_name=NODE,
-            category="DMAP",
+            search_aliases=["restored image"],
             description="Walks a path from its noise latent to the image.",
             inputs=[
                 PathSocket.Input(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .host import models
+from .schema import schema
 
 
 class DMAPLoadDemoModels(io.ComfyNode):
@@ -12,10 +13,10 @@ class DMAPLoadDemoModels(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPLoadDemoModels",
             display_name="DMAP Load Demo Models",
-            category="DMAP",
+            search_aliases=["demo checkpoint"],
             description="A small latent diffusion model and autoencoder, trained for this pack on free photographs. "
             "They need no download and little memory; for best results use a Stable Diffusion checkpoint.",
             inputs=[],

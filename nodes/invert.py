@@ -10,6 +10,7 @@ from comfy_api.latest import io, ui
 from ..dmap.schedule import Schedule
 from ..dmap.solvers import SOLVERS, make_solver, round_trip_error
 from .host import images, session
+from .schema import schema
 from .sockets import PathSocket
 
 NODE = "DMAP Invert"
@@ -20,10 +21,10 @@ class DMAPInvert(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPInvert",
             display_name=NODE,
-            category="DMAP",
+            search_aliases=["inversion", "restore photo", "noise latent"],
             description="Walks a photograph's latent back into the model's noise, so exactly that the way forward "
             "returns it. The result is the starting point of DMAP Optimize.",
             inputs=[

@@ -15,6 +15,7 @@ from ..dmap.objective import Objective
 from ..dmap.priors import check_gradient
 from ..dmap.rules import RULES
 from .host import images, session
+from .schema import schema
 from .sockets import PathSocket, PriorSocket, TraceSocket
 
 NODE = "DMAP Optimize"
@@ -25,10 +26,10 @@ class DMAPOptimize(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPOptimize",
             display_name=NODE,
-            category="DMAP",
+            search_aliases=["restore photo", "enhance", "MAP", "optimise"],
             description="Climbs prior_weight x quality - fidelity_weight x distance in the noise latent and keeps the "
             "best image. If it is interrupted or fails, the best image so far is saved in the output folder.",
             inputs=_inputs(),

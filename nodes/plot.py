@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..dmap.plot import plot_trace
 from ..dmap.trace import Trace
 from .host import images
+from .schema import schema
 from .sockets import TraceSocket
 
 
@@ -15,10 +16,10 @@ class DMAPPlotTrace(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPPlotTrace",
             display_name="DMAP Plot Trace",
-            category="DMAP",
+            search_aliases=["curves", "convergence"],
             description="Curves of objective, quality score, distance to the photograph and latent norm over the "
             "iterations; a dot marks the best one.",
             inputs=[TraceSocket.Input("trace", tooltip="The trace of DMAP Optimize.")],

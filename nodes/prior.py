@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..dmap.priors import prior_names
 from .host import models
+from .schema import schema
 from .sockets import PriorSocket
 
 
@@ -14,10 +15,10 @@ class DMAPLoadPrior(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="DMAPLoadPrior",
             display_name="DMAP Load IQA Prior",
-            category="DMAP",
+            search_aliases=["quality model", "NR-IQA", "load IQA"],
             description="Loads the no-reference image quality (NR-IQA) model that judges what a good photograph is.",
             inputs=[
                 io.Combo.Input(

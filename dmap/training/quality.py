@@ -15,11 +15,12 @@ from .degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from .loop import Loop, LoopSettings
 
 FACTORS = (1.5, 2.0, 3.0)
-SIDE, BATCH = 96, 16
+SIDE, BATCH = 128, 12
 ATTACKED = 4
 """Of every fourth batch, so many crops are first changed to please the present network."""
 ATTACK_AFTER = 800
 """Steps after which there is something worth attacking."""
+UPHILL_WEIGHT = 1.0
 CLEAN_SCORE = 80.0
 DISTANCE_SCALE = 0.28
 """NLPD at which the label has fallen to 1/e of the clean one's."""
@@ -39,8 +40,9 @@ class Degrader:
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
         self.kinds = (
-            self.clean, self.soft, self.noisy, self.compressed, self.small, self.mixed, self.mixed, self.mixed,
-            self.sharpened, self.tinted, self.textured,
+            self.clean, self.clean, self.soft, self.noisy, self.compressed, self.small, self.mixed, self.mixed,
+            self.mixed, self.sharpened, self.textured, self.soft, self.noisy, self.compressed, self.small, self.mixed,
+            self.mixed, self.sharpened, self.tinted, self.textured,
         )  # fmt: skip
 
     def uniform(self, low: float, high: float) -> float:
@@ -94,11 +96,10 @@ class Degrader:
         return x + self.uniform(0.5, 3) * (x - gaussian_blur(x, self.uniform(0.6, 2)))
 
     def tinted(self, x: Tensor) -> Tensor:
-        """Colour cast, saturation, contrast and brightness gone wrong."""
+        """A colour cast and far too much colour; weaker ones could be the photographer's intention."""
         grey = x.mean(dim=1, keepdim=True)
-        cast = 0.12 * torch.randn(1, 3, 1, 1, generator=self.generator)
-        x = grey + self.uniform(0.0, 2.2) * (x - grey) + cast * self.uniform(0, 1)
-        return (x - 0.5) * self.uniform(0.5, 1.6) + 0.5 + self.uniform(-0.12, 0.12)
+        cast = torch.randn(1, 3, 1, 1, generator=self.generator)
+        return grey + self.uniform(1.5, 2.5) * (x - grey) + self.uniform(0.05, 0.15) * (cast - cast.mean())
 
     def textured(self, x: Tensor) -> Tensor:
         """Gratings, grids and hatching, as an ascent on pixels makes them."""
@@ -131,6 +132,24 @@ def attack(network: nn.Module, image: Tensor, decode: nn.Module | None, degrader
         variable = (variable + size * (gradient / scale).clamp(-3, 3)).detach()
     shown = variable if decode is None else (decode.decode(variable) + 1) / 2  # type: ignore[operator]
     return shown.detach().clamp(0, 1)
+
+
+def uphill_error(score: Tensor, images: Tensor, clean: Tensor) -> Tensor:
+    """Mean of 1 - cos of the angle between the score's gradient and the way to the clean original.
+
+    An ascent follows the gradient, not the score; a network that only scores well may climb by textures that look
+    like nothing. Images that are clean already do not count.
+
+    Args:
+        score: (B,) of ``images``, with a graph.
+        images: (B, 3, h, w) that require a gradient.
+        clean: their originals.
+    """
+    (gradient,) = torch.autograd.grad(score.sum(), images, create_graph=True)
+    way = clean - images.detach()
+    cosine = nn.functional.cosine_similarity(gradient.flatten(1).float(), way.flatten(1), dim=1)
+    degraded = way.square().mean(dim=(1, 2, 3)) > (1 / 255) ** 2
+    return ((1 - cosine) * degraded).sum() / degraded.sum().clamp(min=1)
 
 
 def correlation(first: Tensor, second: Tensor) -> float:
@@ -174,11 +193,13 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
             decoder = autoencoder if step % 8 == 0 else None
             images = torch.cat([attack(model, images[:ATTACKED], decoder, degrader), images[ATTACKED:]])
         known = label(images, clean)
+        images.requires_grad_(True)
         score = model(images)
+        uphill = uphill_error(score, images, clean)
         fit = nn.functional.smooth_l1_loss(score / 10, known / 10)
         gap, known_gap = score[:, None] - score[None], known[:, None] - known[None]
         order = nn.functional.softplus(-gap * known_gap.sign() / 5)
-        return fit + 0.5 * (order * (known_gap.abs() > 2)).mean()
+        return fit + 0.5 * (order * (known_gap.abs() > 2)).mean() + UPHILL_WEIGHT * uphill
 
     def export(average: nn.Module, step: int) -> None:
         try:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...dmap.path import Path
-from ...dmap.priors import Prior
+from ...dmap.priors import Prior, PriorInfo
 from .autograd import differentiable, plain
 
 Result = TypeVar("Result")
@@ -45,6 +45,10 @@ class HostPrior:
 
     prior: Prior
     patchers: tuple[Any, ...]
+
+    def networks(self) -> list[PriorInfo]:
+        """Facts of the priors that compositions are made of, or of this one."""
+        return [patcher.model.info for patcher in self.patchers]
 
     @classmethod
     def of(cls, composition: Prior, *parts: HostPrior) -> HostPrior:
@@ -122,6 +126,18 @@ def check_vae(vae: Any, node: str) -> None:
     probe = torch.tensor([-0.5, 0.0, 0.5])
     if vae.latent_dim != 2 or vae.output_channels != 3 or not torch.equal(vae.process_output(probe), (probe + 1) / 2):
         raise ValueError(f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported")
+
+
+def score(prior: HostPrior, image: Tensor) -> list[float]:
+    """Mapped scores of (B, 3, H, W) in [0, 1], image by image so that memory stays that of one."""
+    comfy.model_management.load_models_gpu(list(prior.patchers))
+    device = comfy.model_management.get_torch_device()
+    scores = []
+    with torch.inference_mode(False), torch.no_grad():
+        for one in image:
+            check_interrupt()
+            scores.append(float(prior.prior(one[None].clone().to(device))))
+    return scores
 
 
 def check_vae_fits(vae: Any, path: HostPath, node: str) -> None:

@@ -1,0 +1,93 @@
+"""DMAP Score Images: what the quality models say of images, before and after."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..dmap.plot import plot_scores
+from .host import images, session
+from .schema import schema
+from .sockets import PriorSocket
+
+NODE = "DMAP Score Images"
+MOST = 4
+
+
+class DMAPScoreImages(io.ComfyNode):
+    """Scores a batch by several quality models."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="DMAPScoreImages",
+            display_name=NODE,
+            description="Scores images by up to four quality models (0 to 100, higher is better). Connect the "
+            "photograph as well to see the difference, and the prior that was climbed to see which were not optimised.",
+            search_aliases=["IQA", "image quality", "judge", "metrics"],
+            inputs=[
+                io.Image.Input("image", tooltip="The images to score, such as the restored ones."),
+                *[
+                    PriorSocket.Input(f"prior_{index}", optional=index > 1, tooltip="A quality model that judges.")
+                    for index in range(1, MOST + 1)
+                ],
+                io.Image.Input(
+                    "before",
+                    optional=True,
+                    tooltip="The images before restoration: as many as in image, or one for all.",
+                ),
+                PriorSocket.Input(
+                    "optimised",
+                    optional=True,
+                    tooltip="The prior that was climbed; its scores are marked as optimised.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("table", display_name="table", tooltip="The scores as JSON."),
+                io.Image.Output("plot", display_name="plot", tooltip="The scores as a picture, 960 px wide."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: torch.Tensor,
+        prior_1: session.HostPrior,
+        before: torch.Tensor | None = None,
+        optimised: session.HostPrior | None = None,
+        **others: session.HostPrior | None,
+    ) -> io.NodeOutput:
+        judges = [prior_1, *(prior for index in range(2, MOST + 1) if (prior := others.get(f"prior_{index}")))]
+        after = images.from_image_socket(image, NODE, "image")
+        start = None if before is None else images.from_image_socket(before, NODE, "before")
+        if start is not None and len(start) not in (1, len(after)):
+            raise ValueError(
+                f"{NODE}, socket 'before': a batch of {len(start)}, but image holds {len(after)}; connect as many"
+            )
+        climbed = set() if optimised is None else {part.name for part in optimised.networks()}
+        rows = []
+        for judge in judges:
+            with images.named_errors(NODE):
+                row: dict[str, Any] = {
+                    "judge": judge.prior.info.name,
+                    "optimised": any(part.name in climbed for part in judge.networks()),
+                    "after": session.score(judge, after),
+                }
+                if start is not None:
+                    row["before"] = session.score(judge, start) * (len(after) // len(start))
+            rows.append(row)
+        text = json.dumps(rows, indent=1)
+        lines = [_line(row) for row in rows]
+        return io.NodeOutput(text, images.to_image_socket(plot_scores(rows)), ui=ui.PreviewText("\n".join(lines)))
+
+
+def _line(row: dict[str, Any]) -> str:
+    after = sum(row["after"]) / len(row["after"])
+    mark = " (optimised)" if row["optimised"] else ""
+    if "before" not in row:
+        return f"{row['judge']}{mark}: {after:.1f}"
+    before = sum(row["before"]) / len(row["before"])
+    return f"{row['judge']}{mark}: {before:.1f} -> {after:.1f} ({after - before:+.1f})"
