@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
 from .demo import DMAPLoadDemoModels
+from .files import DMAPLoadPath, DMAPSavePath
 from .invert import DMAPInvert
 from .optimize import DMAPOptimize
 from .plot import DMAPPlotTrace
@@ -24,4 +25,6 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPMultiScalePrior,
     DMAPRobustPrior,
     DMAPScoreImages,
+    DMAPSavePath,
+    DMAPLoadPath,
 ]

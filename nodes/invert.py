@@ -100,11 +100,9 @@ class DMAPInvert(io.ComfyNode):
         table = session.noise_table(model, NODE)
         session.check_conditioning(model, positive, NODE)
         samples = _check_latent(latent, model)
-        try:
+        with images.named_errors(NODE):
             schedule = Schedule.from_table(table, steps, strength)
             method = make_solver(solver)
-        except ValueError as error:
-            raise ValueError(f"{NODE}, {error}") from error
         total = method.inversion_evaluations(schedule.steps) + method.evaluations * schedule.steps
         progress = images.Progress(total)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dmap.priors import prior_names
-from .host import models
+from .host import images, models
 from .schema import schema
 from .sockets import PriorSocket
 
@@ -36,7 +36,5 @@ class DMAPLoadPrior(io.ComfyNode):
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
-        try:
+        with images.named_errors("DMAP Load IQA Prior, name"):
             return io.NodeOutput(models.load_prior_patcher(name))
-        except ValueError as error:
-            raise ValueError(f"DMAP Load IQA Prior, name: {error}") from error

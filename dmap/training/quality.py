@@ -20,7 +20,7 @@ ATTACKED = 4
 """Of every fourth batch, so many crops are first changed to please the present network."""
 ATTACK_AFTER = 800
 """Steps after which there is something worth attacking."""
-UPHILL_WEIGHT = 1.0
+UPHILL_WEIGHT = 3.0
 CLEAN_SCORE = 80.0
 DISTANCE_SCALE = 0.28
 """NLPD at which the label has fallen to 1/e of the clean one's."""

@@ -136,6 +136,31 @@ def test_the_objective_rises(server: Server, tools: dict[str, Any], kind: str, s
     assert values[-1] > values[0]
 
 
+def test_a_saved_path_goes_on(server: Server, tools: dict[str, Any]) -> None:
+    """Two iterations, saved; loading it and two more start where the first left off; files elsewhere are refused."""
+    graph = tools["Graph"]()
+    parts = tiny(graph)
+    optimise, decode = restore(graph, parts, shift=0)
+    graph.add("PreviewImage", images=(decode, 0))
+    saved = graph.add("DMAPSavePath", path=(optimise, 0), filename_prefix="kept/path")
+    outputs = server.run(graph.prompt)
+    name = "output/kept/" + outputs[saved]["text"][0].removeprefix("saved as ")
+    assert server.get("/object_info/DMAPLoadPath")["DMAPLoadPath"]["input"]["required"]["file"][1]["options"][0] == name
+
+    del graph.prompt[saved]
+    load = graph.add("DMAPLoadPath", file=name, model=parts["model"], positive=parts["positive"])
+    graph.prompt[optimise]["inputs"]["path"] = [load, 0]
+    first, second = trace(outputs, optimise), trace(server.run(graph.prompt), optimise)
+    best = first["rows"][first["best_iteration"][0]]["objective"][0]
+    assert second["rows"][0]["objective"][0] == pytest.approx(best, rel=1e-5)
+
+    (server.base / "output" / "foreign.safetensors").write_bytes(b"no safetensors")
+    for file, words in (("output/foreign.safetensors", "cannot be read"), ("output/../../secret.safetensors", "file")):
+        graph.prompt[load]["inputs"]["file"] = file
+        with pytest.raises(HostError, match=words):
+            server.run(graph.prompt)
+
+
 def test_priors_made_of_priors(server: Server, tools: dict[str, Any]) -> None:
     """The same network mixed, at two scales and hardened, nested; then a wrong list of scales."""
     graph = tools["Graph"]()

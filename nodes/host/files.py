@@ -1,0 +1,49 @@
+"""The pack's files inside the host's folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+
+SUFFIX = ".safetensors"
+
+
+def new_output_file(prefix: str) -> Path:
+    """The next free file of that prefix in the host's output folder; the host refuses prefixes that lead out of it."""
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    # The host counts files that end in _; ours do, like its pictures.
+    return Path(folder) / f"{name}_{counter:05}_{SUFFIX}"
+
+
+def _roots() -> dict[str, Path]:
+    return {
+        "output": Path(folder_paths.get_output_directory()).resolve(),
+        "input": Path(folder_paths.get_input_directory()).resolve(),
+    }
+
+
+def saved_files() -> list[str]:
+    """Safetensors files in the host's output and input folders, as "output/name", newest first."""
+    found = [
+        (file.stat().st_mtime, f"{label}/{file.relative_to(root).as_posix()}")
+        for label, root in _roots().items()
+        for file in root.rglob(f"*{SUFFIX}")
+    ]
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def find(name: str) -> Path:
+    """The file behind such a name.
+
+    Raises:
+        ValueError: if the name leads out of the two folders, or there is no such file.
+    """
+    label, _, rest = name.partition("/")
+    root = _roots().get(label)
+    file = None if root is None else (root / rest).resolve()
+    if root is None or file is None or not file.is_relative_to(root):
+        raise ValueError(f"file: {name!r} does not lie in ComfyUI's output or input folder")
+    if not file.is_file():
+        raise ValueError(f"file: {name!r} does not exist any more; choose another one")
+    return file
