@@ -6,6 +6,9 @@ from comfy_api.latest import ComfyExtension, io
 
 from .nodes import NODES
 
+WEB_DIRECTORY = "./web"
+"""Where the host finds a help page per node."""
+
 
 class DMAPExtension(ComfyExtension):
     """Hands the nodes to the host."""

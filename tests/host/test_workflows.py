@@ -145,3 +145,16 @@ def test_every_socket_and_widget_has_a_tooltip(definitions: dict[str, Any]) -> N
                 for key, spec in definition["input"].get(group, {}).items():
                     assert spec[1].get("tooltip"), f"{name}.{key}"
             assert all(definition["output_tooltips"]), name
+
+
+def test_help_pages_and_chinese_names(server: Server, definitions: dict[str, Any]) -> None:
+    """Every node has a help page that the host serves, and the translation knows its sockets and no others."""
+    chinese = server.get("/i18n")["zh"]["nodeDefs"]
+    for name, definition in definitions.items():
+        if not name.startswith("DMAP") or name.startswith("DMAPTest"):
+            continue
+        page = server.request(f"/extensions/ComfyUI-DMAP/docs/{name}.md").decode()
+        assert page.startswith(f"# {definition['display_name']}")
+        sockets = {key for group in ("required", "optional") for key in definition["input"].get(group, {})}
+        assert set(chinese[name].get("inputs", {})) == sockets, name
+        assert len(chinese[name].get("outputs", {})) == len(definition["output"]), name
