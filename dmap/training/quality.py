@@ -15,7 +15,7 @@ from .degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from .loop import Loop, LoopSettings
 
 FACTORS = (1.5, 2.0, 3.0)
-SIDE, BATCH = 128, 12
+SIDE, BATCH = 96, 12
 ATTACKED = 4
 """Of every fourth batch, so many crops are first changed to please the present network."""
 ATTACK_AFTER = 800
