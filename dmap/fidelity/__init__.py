@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .base import Fidelity
+from .colour import ColourNLPD
 from .nlpd import NLPD
 from .pixel import L1, MSE
 from .ssim import MSSSIM, SSIM
 
 FIDELITIES: dict[str, type[Fidelity]] = {
+    ColourNLPD.name: ColourNLPD,
     NLPD.name: NLPD,
     MSE.name: MSE,
     L1.name: L1,
