@@ -56,8 +56,8 @@ class Method:
     target: float = 200.0
 
 
-# What --search tries on the tuning photographs; the nodes' defaults are the entry with the largest gain in score at which
-# neither mean SSIM nor mean PSNR falls below the input's.
+# What --search tries on the tuning photographs; the nodes' defaults are the entry with the largest gain in score at
+# which neither mean SSIM nor mean PSNR falls below the input's.
 GRID = {
     f"strength {strength}, fidelity weight {weight}": Method("diffusion", strength=strength, fidelity_weight=weight)
     for strength in (0.2, 0.3, 0.4)

@@ -46,14 +46,14 @@ class DMAPInvert(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=5,
+                    default=4,
                     min=1,
                     max=200,
-                    tooltip="Steps of the chain. 5 to 10; the paper uses 50 with edict.",
+                    tooltip="Steps of the chain. 4 to 6 at a low strength, 10 over the full path; the paper: 50 with edict.",
                 ),
                 io.Float.Input(
                     "strength",
-                    default=0.4,
+                    default=0.2,
                     min=0.01,
                     max=1.0,
                     step=0.01,

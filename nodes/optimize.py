@@ -95,7 +95,7 @@ def _inputs() -> list[io.Input]:
         io.Vae.Input("vae", tooltip="The VAE that encoded the photograph."),
         PriorSocket.Input("prior", tooltip="The quality model to climb, from DMAP Load IQA Prior."),
         io.Image.Input("image", tooltip="The photograph itself, to which the result stays faithful. Alpha is ignored."),
-        io.Int.Input("iterations", default=30, min=1, max=1000, tooltip="Changes of the latent. 20 to 50."),
+        io.Int.Input("iterations", default=20, min=1, max=1000, tooltip="Changes of the latent. 20 to 50."),
         io.Float.Input(
             "prior_weight",
             default=1.0,
@@ -107,17 +107,17 @@ def _inputs() -> list[io.Input]:
         io.Combo.Input(
             "fidelity",
             options=list(FIDELITIES),
-            default="nlpd",
-            tooltip="Distance to the photograph. nlpd: perceptual (the paper's); mse, l1: pixel by pixel; ssim, "
-            "ms_ssim: structure (ms_ssim needs more than 160 px).",
+            default="nlpd_colour",
+            tooltip="Distance to the photograph. nlpd: perceptual (the paper's); nlpd_colour: the same with colour and "
+            "brightness held; mse, l1: pixel by pixel; ssim, ms_ssim: structure (ms_ssim needs more than 160 px).",
         ),
         io.Float.Input(
             "fidelity_weight",
-            default=20.0,
+            default=60.0,
             min=0.0,
             max=100000.0,
             step=0.5,
-            tooltip="Weight of the distance. Raise it to stay closer to the photograph; the paper's is 20 with nlpd.",
+            tooltip="Weight of the distance; higher stays closer to the photograph. 20 is strong, 60 careful, 100 gentle.",
         ),
         io.Combo.Input(
             "rule",
@@ -127,7 +127,7 @@ def _inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "step_size",
-            default=0.05,
+            default=0.02,
             min=0.0001,
             max=100.0,
             step=0.005,
