@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from . import tensorfile
 from .schedule import Schedule
 
 FORMAT = "dmap-path"
@@ -82,11 +81,8 @@ class Path:
         tensors = {"sigmas": self.schedule.sigmas, "state": self.state, "latent": self.latent, "scale": self.scale}
         if self.residuals is not None:
             tensors["residuals"] = self.residuals
-        tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
         meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
-        temporary = f"{os.fspath(file)}.part"
-        save_file(tensors, temporary, metadata=meta)
-        os.replace(temporary, file)
+        tensorfile.write(file, tensors, meta)
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Path:
@@ -97,12 +93,7 @@ class Path:
                 together.
         """
         name = FilePath(file).name
-        try:
-            with safe_open(os.fspath(file), framework="pt") as reader:
-                meta = reader.metadata() or {}
-                tensors = {key: reader.get_tensor(key) for key in reader.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"path file {name}: it cannot be read ({error}); save the path again") from error
+        tensors, meta = tensorfile.read(file, "path file", "save the path again")
         if meta.get("format") != FORMAT:
             raise ValueError(f"path file {name}: it is not a path saved by DMAP; choose another file")
         if meta.get("version") != VERSION:

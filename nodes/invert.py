@@ -49,7 +49,7 @@ class DMAPInvert(io.ComfyNode):
                     default=4,
                     min=1,
                     max=200,
-                    tooltip="Steps of the chain. 4 to 6 at a low strength, 10 over the full path; the paper: 50 with edict.",
+                    tooltip="Steps of the chain. 4 to 6 at a low strength, 10 over the full path; the paper's is 50.",
                 ),
                 io.Float.Input(
                     "strength",

@@ -117,7 +117,7 @@ def _inputs() -> list[io.Input]:
             min=0.0,
             max=100000.0,
             step=0.5,
-            tooltip="Weight of the distance; higher stays closer to the photograph. 20 is strong, 60 careful, 100 gentle.",
+            tooltip="Weight of the distance; higher stays closer to the photograph: 20 strong, 60 careful, 100 gentle.",
         ),
         io.Combo.Input(
             "rule",

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .. import tensorfile
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
 from .quality import QualityNet
@@ -58,11 +57,9 @@ def save_model(
         notes: further header entries, such as the seed and the training time.
     """
     kind = next(name for name, cls in KINDS.items() if type(model) is cls)
-    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in model.state_dict().items()}
+    tensors = {key: value.to(dtype) for key, value in model.state_dict().items()}
     meta = {**(notes or {}), "format": FORMAT, "version": VERSION, "kind": kind, "config": json.dumps(config)}
-    temporary = f"{os.fspath(file)}.part"
-    save_file(tensors, temporary, metadata=meta)
-    os.replace(temporary, file)
+    tensorfile.write(file, tensors, meta)
 
 
 def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedModel:
@@ -72,12 +69,7 @@ def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedMo
         ValueError: if the file is missing, damaged, not a DMAP model, of another version, or not of that kind.
     """
     file = _file(name)
-    try:
-        with safe_open(str(file), framework="pt") as reader:
-            meta = reader.metadata() or {}
-            tensors = {key: reader.get_tensor(key) for key in reader.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"model file {file.name}: it cannot be read ({error}); install the pack again") from error
+    tensors, meta = tensorfile.read(file, "model file", "install the pack again")
     if meta.get("format") != FORMAT:
         raise ValueError(f"model file {file.name}: it is not a model of this pack")
     if meta.get("version") != VERSION:

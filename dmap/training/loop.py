@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from .. import tensorfile
 
 LOG_SECONDS = 20.0
 
@@ -109,15 +108,12 @@ class Loop:
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
         meta = {"loop": json.dumps({"step": self.step, "seconds": self.seconds})}
-        temporary = f"{self.checkpoint}.part"
-        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, metadata=meta)
-        os.replace(temporary, self.checkpoint)
+        tensorfile.write(self.checkpoint, tensors, meta)
         self.export(self.average, self.step)
 
     def _resume(self) -> None:
-        with safe_open(str(self.checkpoint), framework="pt") as reader:
-            meta = json.loads(reader.metadata()["loop"])
-            tensors = {key: reader.get_tensor(key) for key in reader.keys()}  # noqa: SIM118
+        tensors, header = tensorfile.read(self.checkpoint, "checkpoint", "delete it to begin anew")
+        meta = json.loads(header["loop"])
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
