@@ -163,6 +163,16 @@ def summary(rows: list[dict[str, str | float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write(rows: list[dict[str, str | float]], out: Path) -> None:
+    """Table and summary so far, ``restore.csv`` and ``restore.md``."""
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / "restore.csv", "w", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, ["photo", "degradation", "method", *MEASURES])
+        writer.writeheader()
+        writer.writerows(rows)
+    (out / "restore.md").write_text(summary(rows), encoding="utf-8")
+
+
 def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.restore", description=__doc__)
@@ -186,15 +196,9 @@ def main() -> int:
                 row: dict[str, str | float] = {"photo": file.name, "degradation": name, "method": title}
                 row.update(measure(models, image, clean, seconds))
                 rows.append(row)
+        write(rows, options.out)
         print(f"{index + 1} of {len(files)} photographs", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / "restore.csv", "w", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, ["photo", "degradation", "method", *MEASURES])
-        writer.writeheader()
-        writer.writerows(rows)
-    text = summary(rows)
-    (options.out / "restore.md").write_text(text, encoding="utf-8")
-    print(text)
+    print(summary(rows))
     return 0
 
 
