@@ -36,5 +36,5 @@ class DMAPLoadPrior(io.ComfyNode):
 
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
-        with images.named_errors("DMAP Load IQA Prior, name"):
+        with images.named_errors("DMAP Load IQA Prior"):
             return io.NodeOutput(models.load_prior_patcher(name))

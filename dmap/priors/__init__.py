@@ -32,4 +32,4 @@ def load_prior(name: str) -> Prior:
         return PRIORS[name]()
     if name.startswith(pyiqa_adapter.PREFIX):
         return pyiqa_adapter.PyiqaPrior(name.removeprefix(pyiqa_adapter.PREFIX))
-    raise ValueError(f"{name!r} is not a prior; choose one of {', '.join(prior_names())}")
+    raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names())}")

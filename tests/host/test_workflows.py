@@ -19,6 +19,10 @@ SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")
 
 
+FILE_LISTS = {"file"}
+"""Widgets whose options are the files at hand."""
+
+
 def picture(server: Server, saved: dict[str, str]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.asarray(Image.open(io.BytesIO(server.image(saved))).convert("RGB"), dtype=np.float64) / 255
 
@@ -128,7 +132,7 @@ def test_node_interface_is_as_saved_workflows_expect(definitions: dict[str, Any]
     for name, definition in definitions.items():
         if name.startswith("DMAP") and not name.startswith("DMAPTest"):
             inputs = [
-                [key, spec[0], (spec[1] if len(spec) > 1 else {}).get("default"), spec[1].get("options")]
+                [key, spec[0], spec[1].get("default"), None if key in FILE_LISTS else spec[1].get("options")]
                 for group in ("required", "optional")
                 for key, spec in definition["input"].get(group, {}).items()
             ]
