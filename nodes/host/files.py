@@ -28,7 +28,8 @@ def saved_files() -> list[str]:
     found = [
         (file.stat().st_mtime, f"{label}/{file.relative_to(root).as_posix()}")
         for label, root in _roots().items()
-        for file in root.rglob(f"*{SUFFIX}")
+        for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}")  # deeper would mean walking all of a full output folder
+        for file in root.glob(pattern)
     ]
     return [name for _, name in sorted(found, reverse=True)]
 
