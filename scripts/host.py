@@ -132,6 +132,10 @@ class Server:
         """A JSON answer."""
         return json.loads(self.request(path))
 
+    def free(self) -> None:
+        """Ask the server to unload all models and drop its cache; it does so before its next prompt, soon."""
+        self.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+
     def upload(self, file: Path, name: str | None = None) -> str:
         """Copy an image into the server's input folder; returns the name that Load Image takes."""
         target = self.base / "input" / (name or file.name)

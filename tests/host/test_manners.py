@@ -268,7 +268,7 @@ def test_a_lora_rides_along(server: Server, tools: dict[str, Any], sd15: str) ->
 def test_an_interrupt_saves_the_best_and_the_next_prompt_runs(server: Server, demo_prompt: dict[str, Any]) -> None:
     (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
     demo_prompt[optimise]["inputs"] |= {"iterations": 500, "target_score": 200.0, "seed": 11}
-    server.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+    server.free()
     time.sleep(2)  # so that loading the prior shows in the log and tells that the ascent begins
     log_before = server.log.stat().st_size
     prompt_id = server.queue(demo_prompt)

@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_image(server: Server, demo_prompt: dict[st
         demo_prompt[key]["inputs"]["seed"] = seed
         outputs = server.run(demo_prompt)
         results.append(trace_of(demo_prompt, outputs)["rows"][-1]["objective"])
-        server.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+        server.free()
     assert results[0] == results[2]
     assert results[0] != results[1]
 
