@@ -1,0 +1,7 @@
+"""``python -m dmap``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

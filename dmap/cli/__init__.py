@@ -1,0 +1,61 @@
+"""The command line. A new command is one module here and one entry in ``COMMANDS``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from . import restore
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C."""
+
+
+class Command(Protocol):
+    """What a command's module holds."""
+
+    NAME: str
+    HELP: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the command's options."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do it; returns the exit code. A ValueError or OSError is shown as one line and ends with ``USAGE``."""
+
+
+COMMANDS: tuple[Command, ...] = (restore,)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    result = argparse.ArgumentParser(
+        prog="python -m dmap",
+        description="Restores photographs by MAP estimation in diffusion latents (arXiv:2403.06406).",
+        epilog="Exit codes: 0 done, 1 it failed while it ran, 2 a wrong option or file, 130 interrupted.",
+    )
+    commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        sub = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except (RuntimeError, ArithmeticError, MemoryError) as error:
+        print(f"error: it failed while it ran: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return code

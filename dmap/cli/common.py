@@ -1,0 +1,107 @@
+"""What several commands share: pictures in and out, progress, where to compute."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """--device and --dtype."""
+    parser.add_argument("--device", default="cpu", help="where to compute: cpu, cuda, mps ... (default: cpu)")
+    parser.add_argument(
+        "--dtype",
+        choices=list(DTYPES),
+        default="fp32",
+        help="precision of the networks; latents and optimiser stay in fp32 (default: fp32)",
+    )
+
+
+def device_of(name: str) -> torch.device:
+    """The device of that name. Raises ValueError if it cannot be used here."""
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device: {name!r} cannot be used here ({reason}); use cpu") from error
+    return device
+
+
+def read_picture(file: Path) -> Tensor:
+    """A photograph as (1, 3, h, w) float32 in [0, 1], upright; alpha is dropped.
+
+    Raises:
+        ValueError: if the file is missing or no picture.
+    """
+    try:
+        with Image.open(file) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            return torch.from_numpy(np.array(upright)).permute(2, 0, 1)[None].float() / 255
+    except FileNotFoundError as error:
+        raise ValueError(f"{file}: there is no such file") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{file}: it cannot be read as a picture ({error})") from error
+
+
+def check_output(file: Path, overwrite: bool) -> None:
+    """Raise ValueError if a picture cannot be written there, before any work is done."""
+    if file.suffix.lower() not in WRITABLE:
+        raise ValueError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
+    if not file.absolute().parent.is_dir():
+        raise ValueError(f"{file}: its folder does not exist; make it first")
+    if not os.access(file.absolute().parent, os.W_OK):
+        raise ValueError(f"{file}: its folder is not writable")
+    if file.exists() and not overwrite:
+        raise ValueError(f"{file}: it exists already; choose another name or add --overwrite")
+
+
+def write_picture(image: Tensor, file: Path) -> None:
+    """Write (1, 3, h, w) in [0, 1] as an 8-bit picture; a reader finds the old file or the whole new one."""
+    array = image[0].detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    temporary = file.with_name(f".{file.stem}.part{file.suffix}")
+    Image.fromarray(np.ascontiguousarray(array)).save(temporary, quality=95)
+    os.replace(temporary, file)
+
+
+class Progress:
+    """A line on stderr that says what is done and how long the rest will take.
+
+    Args:
+        total: number of equal pieces of work.
+        label: what is being done.
+    """
+
+    def __init__(self, total: int, label: str) -> None:
+        self.total, self.label = total, label
+        self._began = time.monotonic()
+        self._in_place = sys.stderr.isatty()
+
+    def update(self, done: int, text: str = "") -> None:
+        """Show ``done`` of the total and a word on the state."""
+        spent = time.monotonic() - self._began
+        left = spent / done * (self.total - done) if done else 0.0
+        line = f"{self.label} {done}/{self.total}  {text}  {_duration(left)} left"
+        print(f"\r{line}\x1b[K" if self._in_place else line, end="" if self._in_place else "\n", file=sys.stderr)
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """End the line."""
+        if self._in_place:
+            print(file=sys.stderr)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

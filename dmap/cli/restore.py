@@ -1,0 +1,164 @@
+"""``python -m dmap restore``: one photograph, without a host."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..ascent import Ascent, AscentSettings
+from ..chain import Chain
+from ..diffusion import LatentDiffusion, shipped
+from ..fidelity import FIDELITIES, fidelity
+from ..objective import Objective
+from ..path import Path as LatentPath
+from ..presets import PRESETS, Value, values
+from ..priors import check_gradient, load_prior
+from ..rules import RULES
+from ..schedule import Schedule
+from ..solvers import SOLVERS, make_solver, round_trip_error
+from . import common
+
+NAME = "restore"
+HELP = "Restore a photograph whose distortions are unknown and stay faithful to it."
+
+# Option -> choices (or None) and help. Names, meaning and defaults are the nodes' widgets'.
+_OPTIONS: dict[str, tuple[list[str] | None, str]] = {
+    "iterations": (None, "changes of the latent; more is slower and stronger"),
+    "strength": (None, "how far into the noise to work, 0 to 1; low stays closer to the photograph"),
+    "steps": (None, "solver steps along that way"),
+    "solver": (list(SOLVERS), "how the photograph is inverted"),
+    "max_error": (None, "refuse to go on if inverting and coming back changes the latent by more than this share"),
+    "prior_weight": (None, "weight of the quality score (0..100)"),
+    "fidelity": (list(FIDELITIES), "distance to the photograph"),
+    "fidelity_weight": (None, "weight of that distance: 20 strong, 60 careful, 100 gentle"),
+    "rule": (list(RULES), "step rule"),
+    "step_size": (None, "of the step rule, in standard deviations of the latent for adam"),
+    "target_score": (None, "stop at this quality score; above 100 never stops early"),
+    "shift": (None, "move the quality model's view at random by up to so many pixels; 0 is off"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="IN", help="the photograph (png, jpg, webp ...)")
+    parser.add_argument("output", type=Path, metavar="OUT", help="where the result goes (.png, .jpg or .webp)")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--prior", default="dmap_quality", help="quality model to climb (default: dmap_quality)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random; the same gives the same image")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
+    about = "; ".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())
+    parser.add_argument(
+        "--preset", choices=list(PRESETS), default="default", help=f"settings to start from; options override. {about}"
+    )
+    default = values("default")
+    settings = parser.add_argument_group("settings")
+    for name, (choices, text) in _OPTIONS.items():
+        settings.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default[name]),
+            choices=choices,
+            help=f"{text} (default: {default[name]})",
+        )
+    common.add_device_arguments(parser)
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Value]:
+    given = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
+    return {**values(options.preset), **given}
+
+
+def run(options: argparse.Namespace) -> int:
+    common.check_output(options.output, options.overwrite)
+    photograph = common.read_picture(options.input)
+    device, settings = common.device_of(options.device), _settings(options)
+    model = shipped(device, common.DTYPES[options.dtype])
+    padded = _pad(photograph, model.multiple).to(device)
+    ascent = _prepare(model, padded, settings, options)
+    progress = common.Progress(ascent.settings.iterations + 1, "restoring")
+
+    def show(state: Ascent) -> None:
+        row = state.trace.rows[-1]
+        progress.update(row.iteration + 1, f"quality {row.prior[0]:.1f}, distance {row.fidelity[0]:.4f}")
+
+    code = 0
+    try:
+        ascent.run(show)
+    except (KeyboardInterrupt, FloatingPointError) as error:
+        if ascent.image is None:
+            raise
+        code = 130 if isinstance(error, KeyboardInterrupt) else 1
+        reason = "interrupted" if code == 130 else f"error: {error}"
+        print(f"\n{reason}; the best image so far is written", file=sys.stderr)
+    finally:
+        progress.close()
+        if ascent.image is not None:
+            common.write_picture(ascent.image[..., : photograph.shape[-2], : photograph.shape[-1]], options.output)
+            if options.trace is not None:
+                options.trace.write_text(ascent.trace.to_json(), encoding="utf-8")
+    first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
+    print(f"{options.output}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
+    return code
+
+
+def _pad(image: Tensor, multiple: int) -> Tensor:
+    """Edge pixels repeated on the right and below, so that the autoencoder's grid fits."""
+    height, width = image.shape[-2:]
+    return torch.nn.functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def _prepare(
+    model: LatentDiffusion, photograph: Tensor, settings: dict[str, Value], options: argparse.Namespace
+) -> Ascent:
+    """Check every setting and invert the photograph."""
+    prior = load_prior(options.prior).to(photograph.device).eval().requires_grad_(False)
+    objective = Objective(
+        prior,
+        fidelity(str(settings["fidelity"])),
+        photograph,
+        float(settings["prior_weight"]),
+        float(settings["fidelity_weight"]),
+        int(settings["shift"]),
+        options.seed,
+    )
+    climb = AscentSettings(
+        int(settings["iterations"]),
+        str(settings["rule"]),
+        float(settings["step_size"]),
+        float(settings["target_score"]),
+    )
+    schedule = Schedule.from_table(model.table, int(settings["steps"]), float(settings["strength"]))
+    if objective.prior_weight > 0:
+        check_gradient(prior, photograph)
+    path = _invert(model, photograph, schedule, str(settings["solver"]), float(settings["max_error"]))
+    return Ascent(Chain(path, model.denoise, model.decode), objective, climb)
+
+
+def _invert(
+    model: LatentDiffusion, photograph: Tensor, schedule: Schedule, solver: str, max_error: float
+) -> LatentPath:
+    method = make_solver(solver)
+    progress = common.Progress(
+        method.inversion_evaluations(schedule.steps) + method.evaluations * schedule.steps, "inverting"
+    )
+    done = 0
+
+    def denoise(u: Tensor, sigma: Tensor) -> Tensor:
+        nonlocal done
+        result = model.denoise(u, sigma)
+        done += 1
+        progress.update(done)
+        return result
+
+    with torch.no_grad():
+        path = method.invert(denoise, schedule, model.encode(photograph))
+        off = float(round_trip_error(method, denoise, path))
+    progress.close()
+    if not off <= max_error:
+        raise ValueError(
+            f"--max-error: the round trip is off by {off:.2g} of the latent's size, more than {max_error:g}; use "
+            "--solver residual_ddim, a smaller --strength or more --steps (edict), or raise it"
+        )
+    return path

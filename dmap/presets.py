@@ -1,0 +1,72 @@
+"""Named settings: preset -> the widgets' values of DMAP Invert and DMAP Optimize, by the widgets' names.
+
+``python -m dmap`` and the nodes read the same table. A new preset is one entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Value = str | int | float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that go together.
+
+    Attributes:
+        text: what they are for, in a sentence.
+        invert: values of DMAP Invert's widgets.
+        optimize: values of DMAP Optimize's widgets; what is not named keeps the default.
+    """
+
+    text: str
+    invert: Mapping[str, Value] = field(default_factory=dict)
+    optimize: Mapping[str, Value] = field(default_factory=dict)
+
+
+DEFAULT = Preset(
+    "The nodes' own defaults: a careful change that suits most photographs.",
+    invert={"solver": "residual_ddim", "steps": 4, "strength": 0.2, "max_error": 0.05},
+    optimize={
+        "iterations": 20,
+        "prior_weight": 1.0,
+        "fidelity": "nlpd_colour",
+        "fidelity_weight": 60.0,
+        "rule": "adam",
+        "step_size": 0.02,
+        "target_score": 90.0,
+        "shift": 8,
+    },
+)
+
+# arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
+PAPER = Preset(
+    "The paper's configuration: EDICT over the full path, 400 network passes an iteration. Slow.",
+    invert={"solver": "edict", "steps": 50, "strength": 1.0},
+    optimize={
+        "iterations": 50,
+        "prior_weight": 1.0,
+        "fidelity": "nlpd",
+        "fidelity_weight": 20.0,
+        "rule": "momentum",
+        "step_size": 2.0,
+        "target_score": 90.0,
+        "shift": 0,
+    },
+)
+
+PRESETS: dict[str, Preset] = {"default": DEFAULT, "paper": PAPER}
+
+
+def values(name: str) -> dict[str, Value]:
+    """All settings of a preset by widget name, the defaults for those that it leaves open.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset: got {name!r}, choose one of {', '.join(PRESETS)}")
+    preset = PRESETS[name]
+    return {**DEFAULT.invert, **DEFAULT.optimize, **preset.invert, **preset.optimize}

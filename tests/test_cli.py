@@ -1,0 +1,138 @@
+"""The command line: results, errors a person understands, exit codes, and nothing lost at Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from dmap import presets
+from dmap.cli import COMMANDS, common, main
+from toys import photograph
+
+QUICK = ["--steps", "2", "--iterations", "2"]
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photograph whose sides are no multiples of the latent grid."""
+    file = tmp_path / "in.png"
+    common.write_picture(photograph(1, 98)[..., :90, :].float(), file)
+    return file
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], *([command.NAME, "--help"] for command in COMMANDS)):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command.NAME in text for command in COMMANDS)
+    assert all(name in text for name in presets.PRESETS)
+
+
+def test_restore_writes_the_picture_its_size_and_its_trace(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, trace = photo.with_name("out.png"), photo.with_name("trace.json")
+    assert main(["restore", str(photo), str(out), *QUICK, "--trace", str(trace), "--fidelity-weight", "5"]) == 0
+    with Image.open(out) as image:
+        assert image.size == (98, 90)
+    rows = json.loads(trace.read_text())["rows"]
+    assert len(rows) == 3
+    assert rows[-1]["objective"][0] > rows[0]["objective"][0]
+    seen = capsys.readouterr()
+    assert "quality" in seen.out
+    assert "left" in seen.err
+
+
+def test_the_same_seed_gives_the_same_file_and_another_does_not(photo: Path) -> None:
+    files = {}
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        out = photo.with_name(f"{name}.png")
+        assert main(["restore", str(photo), str(out), *QUICK, "--seed", seed]) == 0
+        files[name] = out.read_bytes()
+    assert files["a"] == files["b"] != files["c"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["nothing.png", "OUT"], "no such file"),
+        (["notes.txt", "OUT"], "cannot be read as a picture"),
+        (["IN", "OUT.tiff"], "must end in one of"),
+        (["IN", "missing/out.png"], "folder does not exist"),
+        (["IN", "IN"], "exists already"),
+        (["IN", "OUT", "--prior", "best"], "choose one of"),
+        (["IN", "OUT", "--strength", "2"], "strength: got 2.0"),
+        (["IN", "OUT", "--iterations", "0"], "iterations: got 0"),
+        (["IN", "OUT", "--steps", "300"], "steps: got 300"),
+        (["IN", "OUT", "--device", "abacus"], "--device: 'abacus' cannot be used here"),
+        (["IN", "OUT", "--solver", "edict", "--steps", "2", "--max-error", "0"], "--max-error"),
+    ],
+)
+def test_a_wrong_option_is_named_before_anything_is_written(
+    photo: Path, change: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    Path("notes.txt").write_text("no picture")
+    names = {"IN": "in.png", "OUT": "out.png", "OUT.tiff": "out.tiff"}
+    before = photo.read_bytes()
+    assert main(["restore", *(names.get(word, word) for word in change)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.strip().splitlines()[-1].startswith("error: ")
+    assert not Path("out.png").exists()
+    assert photo.read_bytes() == before
+
+
+def test_an_unknown_choice_ends_with_the_usage_code(photo: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["restore", str(photo), "out.png", "--solver", "magic"])
+    assert stop.value.code == 2
+
+
+def test_a_number_that_breaks_late_keeps_the_best_image(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = photo.with_name("out.png")
+    assert main(["restore", str(photo), str(out), *QUICK, "--step-size", "1e38"]) == 1
+    assert out.exists()
+    assert "not finite in iteration 1" in capsys.readouterr().err
+
+
+def test_ctrl_c_writes_the_best_image_so_far(photo: Path) -> None:
+    out = photo.with_name("out.png")
+    command = [sys.executable, "-m", "dmap", "restore", str(photo), str(out), "--iterations", "500"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("restoring 2/"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+        assert process.wait(60) == 130
+    assert "interrupted; the best image so far is written" in rest
+    with Image.open(out) as image:
+        assert image.size == (98, 90)
+
+
+def test_presets_name_settings_that_exist() -> None:
+    for name, preset in presets.PRESETS.items():
+        assert set(preset.invert) <= set(presets.DEFAULT.invert), name
+        assert set(preset.optimize) <= set(presets.DEFAULT.optimize), name
+        assert set(presets.values(name)) == {*presets.DEFAULT.invert, *presets.DEFAULT.optimize}
+    with pytest.raises(ValueError, match="choose one of"):
+        presets.values("none")
+
+
+def test_pictures_are_read_upright(tmp_path: Path) -> None:
+    turned = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    Image.new("RGB", (40, 20), (200, 10, 10)).save(turned, exif=exif)
+    image = common.read_picture(turned)
+    assert image.shape == (1, 3, 40, 20)
+    assert torch.allclose(image[0, 0].mean(), torch.tensor(200 / 255), atol=0.02)
