@@ -81,24 +81,27 @@ class Progress:
     Args:
         total: number of equal pieces of work.
         label: what is being done.
+
+    Attributes:
+        in_place: whether the line is overwritten, as on a terminal, or a new one is written.
     """
 
     def __init__(self, total: int, label: str) -> None:
         self.total, self.label = total, label
         self._began = time.monotonic()
-        self._in_place = sys.stderr.isatty()
+        self.in_place = sys.stderr.isatty()
 
     def update(self, done: int, text: str = "") -> None:
         """Show ``done`` of the total and a word on the state."""
         spent = time.monotonic() - self._began
-        left = spent / done * (self.total - done) if done else 0.0
-        line = f"{self.label} {done}/{self.total}  {text}  {_duration(left)} left"
-        print(f"\r{line}\x1b[K" if self._in_place else line, end="" if self._in_place else "\n", file=sys.stderr)
+        left = f"  {_duration(spent / done * (self.total - done))} left" if done else ""
+        line = f"{self.label} {done}/{self.total}  {text}{left}"
+        print(f"\r{line}\x1b[K" if self.in_place else line, end="" if self.in_place else "\n", file=sys.stderr)
         sys.stderr.flush()
 
     def close(self) -> None:
         """End the line."""
-        if self._in_place:
+        if self.in_place:
             print(file=sys.stderr)
 
 

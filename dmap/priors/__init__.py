@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import own, pyiqa_adapter
+from . import nss, own, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 
 PRIORS: dict[str, Callable[[], Prior]] = {
     own.INFO.name: own.OwnQuality,
+    nss.INFO.name: nss.NaturalStatistics,
+    spectrum.INFO.name: spectrum.NaturalSpectrum,
 }
 
 __all__ = ["PRIORS", "Prior", "PriorInfo", "check_gradient", "load_prior", "prior_names"]

@@ -1,0 +1,108 @@
+"""``python -m dmap compare``: quality models, by the images that they lead to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..compare import specs
+from ..compare.engine import ShippedEngine
+from ..compare.folder import Folder
+from ..compare.inputs import DEGRADATIONS, read_folder
+from ..compare.plan import Plan
+from ..compare.run import Comparison
+from ..compare.run import Progress as CellProgress
+from ..fidelity import FIDELITIES
+from ..rules import RULES
+from ..solvers import SOLVERS
+from . import common
+
+NAME = "compare"
+HELP = "Compare quality models by the images that they lead to, all from one start and at one fidelity."
+
+# Plan's numbers and what they are for.
+_NUMBERS = {
+    "tolerance": "of the fidelity, as a share of the level",
+    "searches": "ascents at most to find a model's prior weight, for each cell",
+    "size": "side of the central square in pixels; 0 keeps whole photographs",
+    "fidelity_weight": "weight of the distance; the prior weight is searched against it",
+    "iterations": "of every ascent",
+    "step_size": "of the step rule",
+    "shift": "random shift of the models' view in pixels",
+    "seed": "of everything random",
+    "steps": "solver steps",
+    "strength": "how far into the noise to work, 0 to 1",
+}
+_CHOICES: dict[str, list[str]] = {"fidelity": list(FIDELITIES), "rule": list(RULES), "solver": list(SOLVERS)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR",
+        help="the comparison's folder; finished cells in it are kept, so the same command goes on after a stop",
+    )  # fmt: skip
+    parser.add_argument("--priors", nargs="+", required=True, metavar="PRIOR", help=f"at least two, each {specs.HELP}")
+    parser.add_argument("--judges", nargs="*", default=[], metavar="PRIOR", help="models that only judge")
+    parser.add_argument("--files", nargs="*", default=[], metavar="NAME", help="only these photographs")
+    parser.add_argument("--count", type=int, help="so many photographs at most")
+    parser.add_argument(
+        "--degradations", nargs="+", default=["none"], metavar="KIND",
+        help=f"of {', '.join(DEGRADATIONS)} (default: none, photographs as they are)",
+    )  # fmt: skip
+    default = Plan(priors=("a", "b"))
+    parser.add_argument(
+        "--levels", nargs="+", type=float, default=list(default.levels), metavar="D",
+        help="how far from the photograph outputs may go, in fidelity units beyond the start (default: 0.05)",
+    )  # fmt: skip
+    settings = parser.add_argument_group("settings, the same for all models")
+    for name, text in _NUMBERS.items():
+        value = getattr(default, name)
+        settings.add_argument(
+            f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"{text} (default: {value})"
+        )
+    for name, choices in _CHOICES.items():
+        value = getattr(default, name)
+        settings.add_argument(f"--{name}", choices=choices, default=value, help=f"(default: {value})")
+    common.add_device_arguments(parser)
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """The plan that the options describe."""
+    return Plan(
+        priors=tuple(options.priors),
+        judges=tuple(options.judges),
+        degradations=tuple(options.degradations),
+        levels=tuple(options.levels),
+        **{name: getattr(options, name) for name in (*_NUMBERS, *_CHOICES)},
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    plan, folder = plan_of(options), Folder(options.out)
+    if options.count is not None and options.count < 1:
+        raise ValueError(f"--count: got {options.count}, at least 1 is needed")
+    folder.open(must_exist=False)
+    device = common.device_of(options.device)
+    engine = ShippedEngine(device, common.DTYPES[options.dtype])
+    models = {spec: specs.build(spec).to(device) for spec in (*plan.priors, *plan.judges)}
+    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files, options.count)
+    for one in skipped:
+        print(f"skipped {one.name}: {one.reason}")
+    comparison = Comparison(plan, folder, photographs, skipped, models, engine)
+    progress = common.Progress(comparison.total, "comparing")
+    shown: dict[str, str] = {}
+
+    def show(state: CellProgress) -> None:
+        # One line a cell where the output is not a terminal; every iteration where it is.
+        cell = state.text.split(":")[0] if not progress.in_place else state.text
+        if shown.get("text") != cell:
+            shown["text"] = cell
+            progress.update(state.done, state.text)
+
+    try:
+        comparison.run(show)
+    finally:
+        progress.close()
+    print(f"{options.out}: finished; 'python -m dmap report {options.out}' shows it")
+    return 0

@@ -1,0 +1,141 @@
+"""The photographs of a comparison: read, degraded in known ways, and named by their content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ..training.data import SUFFIXES, to_tensor
+from ..training.degrade import gaussian_blur, gaussian_noise, jpeg
+
+Degradation = Callable[[Tensor, torch.Generator], Tensor]
+
+# Each takes (1, 3, h, w) in [0, 1]; sigma in pixels for blur, of 1 for noise.
+DEGRADATIONS: dict[str, Degradation] = {
+    "none": lambda image, _: image,
+    "blur": lambda image, _: gaussian_blur(image, 1.2),
+    "noise": lambda image, generator: gaussian_noise(image, 15 / 255, generator),
+    "jpeg": lambda image, _: jpeg(image, 25),
+    "mixed": lambda image, generator: jpeg(gaussian_noise(gaussian_blur(image, 0.8), 10 / 255, generator), 50),
+}
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph as the comparison sees it.
+
+    Attributes:
+        name: of the file or, in a graph, of its place in the batch.
+        sha256: of the file's bytes, or of the pixels if there is no file.
+        pixels: (1, 3, h, w) float32 in [0, 1].
+    """
+
+    name: str
+    sha256: str
+    pixels: Tensor
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+def read_folder(
+    folder: Path, size: int, multiple: int, names: Sequence[str] = (), count: int | None = None
+) -> tuple[list[Photograph], list[Skipped]]:
+    """Read the photographs of a folder, in the order of their names.
+
+    Args:
+        folder: what it holds besides pictures is passed over; subfolders too.
+        size: side of the central square in pixels, made smaller, never larger; 0 keeps the whole photograph.
+        multiple: sides are cut to multiples of this many pixels.
+        names: only these files; empty means all.
+        count: at most so many.
+
+    Returns:
+        The photographs, and the files that could not be read or are too small.
+
+    Raises:
+        ValueError: if the folder does not exist or not one photograph is left.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"photos: {folder} is not a folder")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    missing = sorted(set(names) - {file.name for file in files})
+    skipped = [Skipped(name, "there is no such photograph in the folder") for name in missing]
+    photographs: list[Photograph] = []
+    for file in files:
+        if count is not None and len(photographs) >= count:
+            break
+        if names and file.name not in names:
+            continue
+        try:
+            photographs.append(_read(file, size, multiple))
+        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+            skipped.append(Skipped(file.name, str(error).replace(str(file), file.name)))
+    if not photographs:
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:5])
+        raise ValueError(f"photos: no photograph in {folder} can be used ({', '.join(sorted(SUFFIXES))}). {reasons}")
+    return photographs, skipped
+
+
+def _read(file: Path, size: int, multiple: int) -> Photograph:
+    content = file.read_bytes()
+    with Image.open(file) as opened:
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+    if size:
+        edge = min(upright.size)
+        if edge < size:
+            raise ValueError(f"its smaller side is {edge} px, the comparison uses {size}")
+        left, top = (upright.width - edge) // 2, (upright.height - edge) // 2
+        square = upright.crop((left, top, left + edge, top + edge))
+        upright = square.resize((size, size), Image.Resampling.LANCZOS)
+    pixels = cut(to_tensor(upright)[None].float() / 255, multiple)
+    return Photograph(file.name, hashlib.sha256(content).hexdigest(), pixels)
+
+
+def cut(image: Tensor, multiple: int) -> Tensor:
+    """(1, 3, h, w) without the last rows and columns that do not fill a grid of ``multiple`` pixels."""
+    height, width = (side - side % multiple for side in image.shape[-2:])
+    if min(height, width) < multiple:
+        raise ValueError(f"it is smaller than {multiple} px")
+    return image[..., :height, :width].contiguous()
+
+
+def degrade(photograph: Photograph, name: str, seed: int) -> Tensor:
+    """A degraded photograph, 8-bit values in float32; the same for a seed whatever the other photographs are."""
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + int(photograph.sha256[:8], 16)) % 2**63)
+    return shown(DEGRADATIONS[name](photograph.pixels, generator))
+
+
+def shown(image: Tensor) -> Tensor:
+    """What a person would be shown: clamped to [0, 1] and rounded to 8 bits."""
+    return image.detach().clamp(0, 1).mul(255).round() / 255
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """(1, 3, h, w) in [0, 1] -> (3, h, w) uint8."""
+    return image[0].detach().clamp(0, 1).mul(255).round().byte().cpu()
+
+
+def from_bytes(image: Tensor) -> Tensor:
+    """(3, h, w) uint8 -> (1, 3, h, w) float32 in [0, 1]."""
+    return image[None].float() / 255
+
+
+def checksum(tensors: Iterable[Tensor]) -> str:
+    """SHA-256 over tensors' bytes, shapes and dtypes."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

@@ -1,0 +1,115 @@
+"""What is compared, and how every model is driven."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..fidelity import FIDELITIES
+from ..rules import RULES
+from ..solvers import SOLVERS
+from .inputs import DEGRADATIONS
+
+# What decides an optimised image beside the photograph, the prior and the level.
+METHOD = (
+    "tolerance", "searches", "size", "fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift",
+    "seed", "solver", "steps", "strength",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a comparison; the same for every model, save for the prior weight that is searched.
+
+    Attributes:
+        priors: the models compared, as ``specs.build`` reads them; at least two.
+        judges: further models that only judge.
+        degradations: names out of ``DEGRADATIONS``; "none" takes photographs as they are.
+        levels: how far the outputs may go from the photograph: the target of the fidelity D is D of the start (the
+            decoded photograph before any change) plus this.
+        tolerance: of that target, as a share of the level.
+        searches: ascents that the search for a prior weight may take, a cell.
+        size: side of the central square in pixels; 0 keeps photographs as they are, cut to the autoencoder's grid.
+        fidelity, fidelity_weight, iterations, rule, step_size, shift, seed: of the ascent, see ``Objective`` and
+            ``AscentSettings``; it never stops early, so that all spend the same.
+        solver, steps, strength: of the inversion.
+    """
+
+    priors: tuple[str, ...]
+    judges: tuple[str, ...] = ()
+    degradations: tuple[str, ...] = ("none",)
+    levels: tuple[float, ...] = (0.05,)
+    tolerance: float = 0.1
+    searches: int = 8
+    size: int = 256
+    fidelity: str = "nlpd_colour"
+    fidelity_weight: float = 60.0
+    iterations: int = 20
+    rule: str = "adam"
+    step_size: float = 0.02
+    shift: int = 8
+    seed: int = 0
+    solver: str = "residual_ddim"
+    steps: int = 4
+    strength: float = 0.2
+
+    def __post_init__(self) -> None:
+        if len(self.priors) < 2:
+            raise ValueError(
+                f"priors: got {len(self.priors)}, a comparison needs at least two; add another quality model"
+            )
+        named = [*self.priors, *self.judges]
+        if len(set(named)) != len(named):
+            raise ValueError(f"priors: one is named twice in {', '.join(named)}; name each model once")
+        for name, values, known in (
+            ("degradations", self.degradations, DEGRADATIONS),
+            ("fidelity", (self.fidelity,), FIDELITIES),
+            ("rule", (self.rule,), RULES),
+            ("solver", (self.solver,), SOLVERS),
+        ):
+            unknown = [value for value in values if value not in known]
+            if unknown or not values or len(set(values)) != len(values):
+                raise ValueError(f"{name}: got {', '.join(values) or 'none'}; choose, each once, of {', '.join(known)}")
+        if not self.levels or any(not (math.isfinite(level) and level > 0) for level in self.levels):
+            raise ValueError(f"levels: got {list(self.levels)}; give distances greater than 0, such as 0.05")
+        if len(set(self.levels)) != len(self.levels):
+            raise ValueError(f"levels: got {list(self.levels)}; give each once")
+        if not 0 < self.tolerance < 1:
+            raise ValueError(f"tolerance: got {self.tolerance}; give a share of the level between 0 and 1")
+        for name in ("searches", "iterations", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, at least 1 is needed")
+        if self.size < 0 or self.fidelity_weight <= 0:
+            raise ValueError("size must not be negative, and fidelity_weight must be greater than 0")
+
+    def method(self) -> dict[str, Any]:
+        """The settings that every cell shares."""
+        return {name: getattr(self, name) for name in METHOD}
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Plan:
+        """Of ``to_json``'s result. Raises ValueError if it is no plan."""
+        known = {field.name for field in fields(cls)}
+        if set(content) != known:
+            raise ValueError(f"plan: {', '.join(sorted(set(content) ^ known))} missing or unknown")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        }
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"plan: {error}") from error
+
+
+def digest(content: Any) -> str:
+    """20 hexadecimal digits that stand for JSON content; equal for equal content."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

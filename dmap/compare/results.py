@@ -1,0 +1,154 @@
+"""A comparison's folder as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .folder import Cell, Folder, Input
+from .plan import Plan
+from .run import MEASURES
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One start and one fidelity: what all models were given alike.
+
+    Attributes:
+        input: the photograph and its degradation.
+        level: how far outputs were to go.
+        cells: one a model, None where it is not finished.
+    """
+
+    input: Input
+    level: float
+    cells: tuple[Cell | None, ...]
+
+    @property
+    def matched(self) -> bool:
+        """Whether all models' outputs are there, at the wanted fidelity."""
+        return all(cell is not None and cell.matched for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a comparison found; conditions x models x judges.
+
+    Attributes:
+        index: of the folder.
+        plan: the plan.
+        names: of the models compared.
+        judges: names of all that judge: the models first, then those that only judge.
+        conditions: all of the plan, finished or not.
+        scores: (conditions, models, judges) on the common scale, NaN where missing.
+        start: (conditions, judges) of the decoded photograph before any change.
+        photograph: (conditions, judges) of the photograph itself.
+        measures: name -> (conditions, models) against the undegraded photograph, NaN where there is none; and
+            ``start_measures`` of the start.
+    """
+
+    index: Mapping[str, Any]
+    plan: Plan
+    names: list[str]
+    judges: list[str]
+    conditions: list[Condition]
+    scores: Array
+    start: Array
+    photograph: Array
+    measures: dict[str, Array] = field(default_factory=dict)
+    start_measures: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def gains(self) -> Array:
+        """(conditions, models, judges): how much a judge's score rose from the start."""
+        return self.scores - self.start[:, None, :]
+
+    def select(self, degradation: str | None = None, level: float | None = None) -> npt.NDArray[np.intp]:
+        """Indices of the matched conditions, of one degradation and level if they are named."""
+        return np.array(
+            [
+                number
+                for number, condition in enumerate(self.conditions)
+                if condition.matched
+                and degradation in (None, condition.input.degradation)
+                and level in (None, condition.level)
+            ],
+            dtype=np.intp,
+        )
+
+    def photographs(self, chosen: npt.NDArray[np.intp]) -> list[str]:
+        """The photograph of each of these conditions."""
+        return [self.conditions[number].input.photograph for number in chosen]
+
+
+def load(folder: Folder) -> Results:
+    """Read a comparison, finished or not.
+
+    Raises:
+        ValueError: if there is none, it is damaged, or of another version.
+    """
+    index = folder.open(must_exist=True)
+    assert index is not None
+    try:
+        plan = Plan.from_json(index["plan"])
+        prints = [str(model["fingerprint"]) for model in index["models"]]
+        judges = [str(model["spec"]) for model in index["models"]]
+        keys = [str(key) for key in index["inputs"]], [str(key) for key in index["cells"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder.path}: comparison.json is damaged ({error}); run the comparison again") from error
+    conditions = _conditions(folder, plan, *keys)
+    shape = len(conditions), len(plan.priors)
+    scores = np.full((*shape, len(judges)), np.nan)
+    start, photograph = np.full((shape[0], len(judges)), np.nan), np.full((shape[0], len(judges)), np.nan)
+    measures = {name: np.full(shape, np.nan) for name in MEASURES}
+    start_measures = {name: np.full(shape[0], np.nan) for name in MEASURES}
+    for row, condition in enumerate(conditions):
+        key = condition.input.key
+        before, untouched = folder.read_scores(f"{key}-start"), folder.read_scores(f"{key}-photograph")
+        start[row] = [before.get(name, np.nan) for name in prints]
+        photograph[row] = [untouched.get(name, np.nan) for name in prints]
+        for name in MEASURES:
+            start_measures[name][row] = before.get(name, np.nan)
+        for column, cell in enumerate(condition.cells):
+            found = {} if cell is None else folder.read_scores(cell.key)
+            scores[row, column] = [found.get(name, np.nan) for name in prints]
+            for name in MEASURES:
+                measures[name][row, column] = found.get(name, np.nan)
+    return Results(
+        index, plan, list(plan.priors), judges, conditions, scores, start, photograph, measures, start_measures
+    )
+
+
+def _conditions(folder: Folder, plan: Plan, input_keys: list[str], cell_keys: list[str]) -> list[Condition]:
+    models, levels = len(plan.priors), len(plan.levels)
+    if len(cell_keys) != len(input_keys) * levels * models:
+        raise ValueError(f"{folder.path}: comparison.json is damaged; run the comparison again")
+    conditions = []
+    for number, input_key in enumerate(input_keys):
+        stored = folder.read_images("inputs", input_key)
+        if stored is None:
+            continue  # not begun yet
+        try:
+            source = Input(**stored[1])
+            for place, level in enumerate(plan.levels):
+                first = (number * levels + place) * models
+                cells = tuple(_cell(folder, key) for key in cell_keys[first : first + models])
+                conditions.append(Condition(source, level, cells))
+        except TypeError as error:
+            raise ValueError(f"{folder.path}: an input is damaged ({error}); run the comparison again") from error
+    return conditions
+
+
+def _cell(folder: Folder, key: str) -> Cell | None:
+    found = folder.read_images("cells", key)
+    if found is None:
+        return None
+    facts = {name: value for name, value in found[1].items() if name != "spec"}
+    facts["trials"] = tuple((float(weight), float(distance)) for weight, distance in facts["trials"])
+    return Cell(**facts)

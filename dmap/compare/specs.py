@@ -1,0 +1,75 @@
+"""Priors as a line of text names them: registered ones, prior files, and compositions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from ..priors import Prior, load_prior
+from ..priors.compose import MixedPrior, MultiScalePrior, RobustPrior
+from .inputs import checksum
+from .plan import digest
+
+HELP = (
+    "a prior's name (dmap_quality, pyiqa:niqe, ...), a prior file (*.json), or a composition: robust(NAME), "
+    "multiscale(NAME), mean(0.7 NAME, 0.3 NAME), softmin(NAME, NAME); they nest"
+)
+_COMPOSITION = re.compile(r"(robust|multiscale|mean|softmin)\((.*)\)")
+_WEIGHTED = re.compile(r"([0-9]*\.?[0-9]+)\s+(.+)")
+
+
+def build(spec: str, load: Callable[[str], Prior] = load_prior) -> Prior:
+    """The prior that a line of text describes, frozen.
+
+    Args:
+        spec: see ``HELP``.
+        load: from a name to a prior.
+
+    Raises:
+        ValueError: if the text is not understood, or a part cannot be loaded; says what to do.
+    """
+    return _build(spec.strip(), load).eval().requires_grad_(False)
+
+
+def _build(spec: str, load: Callable[[str], Prior]) -> Prior:
+    found = _COMPOSITION.fullmatch(spec)
+    if found is None:
+        if any(sign in spec for sign in "(),"):
+            raise ValueError(f"prior {spec!r}: it is not understood; give {HELP}")
+        return load(spec)
+    kind, parts = found.group(1), _split(found.group(2))
+    if not all(parts):
+        raise ValueError(f"prior {spec!r}: a part of it is empty; give {HELP}")
+    if kind in ("mean", "softmin"):
+        weighted = [_WEIGHTED.fullmatch(part) for part in parts]
+        weights = [float(match.group(1)) if match else 1.0 for match in weighted]
+        names = [match.group(2) if match else part for match, part in zip(weighted, parts, strict=True)]
+        return MixedPrior([_build(name, load) for name in names], weights, kind)
+    if len(parts) != 1:
+        raise ValueError(f"prior {spec!r}: {kind} takes one prior, got {len(parts)}")
+    inner = _build(parts[0], load)
+    return RobustPrior(inner) if kind == "robust" else MultiScalePrior(inner)
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that are outside of brackets."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
+
+
+def fingerprint(prior: Prior) -> str:
+    """Stands for a prior's weights, maps and parts: another training under the same name counts as another prior."""
+    plain = (str, int, float, tuple, list)
+    facts = [
+        [type(module).__name__, module.info.name, repr(module.score_map)]
+        + [f"{name}={value!r}" for name, value in sorted(vars(module).items()) if isinstance(value, plain)]
+        for module in prior.modules()
+        if isinstance(module, Prior)
+    ]
+    return digest([facts, list(prior.state_dict()), checksum(prior.state_dict().values())])

@@ -1,0 +1,266 @@
+"""The comparison of quality models: fair by construction, resumable, honest about what is missing."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comparetoys import LevelPrior, comparison, models, plan
+from dmap.cli import main
+from dmap.compare import results, specs, statistics
+from dmap.compare.folder import Folder
+from dmap.compare.inputs import from_bytes, read_folder
+from dmap.compare.run import Progress
+from dmap.compare.search import RANGE, search
+from dmap.fidelity import fidelity
+from dmap.priors import load_prior
+from toys import photograph
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison") / "toys"
+    comparison(folder, count=3, levels=(3e-4, 6e-4)).run()
+    return folder
+
+
+def test_all_outputs_are_as_far_from_the_photograph_as_wanted(finished: Path) -> None:
+    found = results.load(Folder(finished))
+    assert len(found.conditions) == 3 * 2 * 2
+    measure = fidelity("mse")
+    for condition in found.conditions:
+        images, _ = Folder(finished).read_images("inputs", condition.input.key) or ({}, {})
+        for cell in condition.cells:
+            assert cell is not None
+            assert cell.matched
+            output = (Folder(finished).read_images("cells", cell.key) or ({}, {}))[0]["image"]
+            distance = float(measure(from_bytes(output), from_bytes(images["photograph"])))
+            assert distance == pytest.approx(
+                condition.input.start_distance + condition.level, abs=0.1 * condition.level
+            )
+
+
+def test_every_model_gains_most_where_it_was_climbed(finished: Path) -> None:
+    found = results.load(Folder(finished))
+    gains, _ = statistics.cross_scores(found, found.select(), gain=True)
+    assert (gains.argmax(axis=0) == np.arange(3)).all()
+    further, _ = statistics.cross_scores(found, found.select(level=6e-4), gain=True)
+    nearer, _ = statistics.cross_scores(found, found.select(level=3e-4), gain=True)
+    assert (np.diagonal(further) > np.diagonal(nearer)).all()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All results without the times."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix == ".safetensors":
+            images, facts = Folder(folder).read_images(file.parent.name, file.stem) or ({}, {})
+            facts.pop("seconds", None)
+            found[file.name] = json.dumps(facts).encode() + b"".join(x.numpy().tobytes() for x in images.values())
+        elif file.parent.name == "scores":
+            found[file.name] = file.read_bytes()
+    return found
+
+
+def test_a_stopped_comparison_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(progress: Progress) -> None:
+        if progress.done == 4 and "iteration 3" in progress.text:
+            raise StopError
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    comparison(whole).run()
+    with pytest.raises(StopError):
+        comparison(broken).run(stop)
+    early = {file: file.stat().st_mtime_ns for file in (broken / "cells").iterdir()}
+    assert len(early) == 4
+    unfinished = results.load(Folder(broken))
+    assert not unfinished.conditions[-1].matched
+    comparison(broken).run()
+    assert all(file.stat().st_mtime_ns == time for file, time in early.items())
+    assert contents(broken) == contents(whole)
+    assert not list(broken.rglob("*.part"))
+
+
+def test_progress_counts_cells(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    comparison(tmp_path, count=1, degradations=("none",)).run(seen.append)
+    assert [state.done for state in seen] == sorted(state.done for state in seen)
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 3, 3)
+
+
+def test_damaged_cells_are_made_again_and_a_new_training_counts_as_new(tmp_path: Path) -> None:
+    options = {"count": 1, "degradations": ("none",)}
+    comparison(tmp_path, **options).run()  # type: ignore[arg-type]
+    before = contents(tmp_path)
+    victim = next((tmp_path / "cells").iterdir())
+    victim.write_bytes(victim.read_bytes()[:200])
+    next((tmp_path / "scores").iterdir()).write_text("{", encoding="utf-8")
+    comparison(tmp_path, **options).run()  # type: ignore[arg-type]
+    assert contents(tmp_path) == before
+    changed = {**models(), "red": LevelPrior("red", 0, 0.7)}
+    comparison(tmp_path, named=changed, **options).run()  # type: ignore[arg-type]
+    assert len(list((tmp_path / "cells").iterdir())) == 4
+
+
+def test_a_folder_can_be_extended(tmp_path: Path) -> None:
+    comparison(tmp_path, count=1, priors=("smooth", "red")).run()
+    old = {file: file.stat().st_mtime_ns for file in (tmp_path / "cells").iterdir()}
+    comparison(tmp_path, count=2).run()
+    assert all(file.stat().st_mtime_ns == time for file, time in old.items())
+    found = results.load(Folder(tmp_path))
+    assert len(found.select()) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"format": "dmap-comparison", "version": 99}, "another version"),
+        ({"format": "something"}, "not a comparison"),
+        ({"format": "dmap-comparison", "version": 1, "plan": {}}, r"damaged|missing"),
+    ],
+)
+def test_foreign_folders_are_refused(tmp_path: Path, content: dict[str, object], words: str) -> None:
+    (tmp_path / "comparison.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match=words):
+        results.load(Folder(tmp_path))
+
+
+def test_folders_with_other_things_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "holiday.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ValueError, match="not empty"):
+        comparison(tmp_path)
+    with pytest.raises(ValueError, match="run 'python -m dmap compare'"):
+        results.load(Folder(tmp_path))
+    (tmp_path / "comparison.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="cannot be read"):
+        results.load(Folder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"priors": ("smooth",)}, "at least two"),
+        ({"priors": ("smooth", "smooth")}, "twice"),
+        ({"degradations": ("rain",)}, "degradations"),
+        ({"levels": ()}, "levels"),
+        ({"levels": (-0.1,)}, "levels"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"iterations": 0}, "iterations"),
+        ({"fidelity": "wishes"}, "fidelity"),
+    ],
+)
+def test_bad_plans_are_refused(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        plan(**change)
+
+
+def test_unreadable_photographs_are_skipped_and_listed(tmp_path: Path) -> None:
+    array = photograph(1, 100)[0].mul(255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(array).save(tmp_path / "good.png")
+    Image.fromarray(array[:40]).save(tmp_path / "small.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (tmp_path / "notes.txt").write_text("not looked at", encoding="utf-8")
+    found, skipped = read_folder(tmp_path, 64, 8, names=[])
+    assert [one.name for one in found] == ["good.png"]
+    assert {one.name for one in skipped} == {"small.png", "broken.jpg"}
+    assert found[0].pixels.shape == (1, 3, 64, 64)
+    assert [one.name for one in read_folder(tmp_path, 0, 8, ["good.png", "gone.png"])[1]] == ["gone.png"]
+    with pytest.raises(ValueError, match="no photograph"):
+        read_folder(tmp_path, 2000, 8)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_search_finds_the_weight_of_a_known_curve(scale: float) -> None:
+    curve = lambda weight: 0.1 * (1 - math.exp(-((weight / scale) ** 1.3)))  # noqa: E731
+    trials, best = search(curve, target=0.05, tolerance=0.002, first=1.0, most=12)
+    assert abs(trials[best].distance - 0.05) <= 0.002
+    again, _ = search(curve, target=0.05, tolerance=0.002, first=trials[best].weight, most=12)
+    assert len(again) == 1
+
+
+def test_a_target_out_of_reach_is_given_up() -> None:
+    trials, best = search(lambda weight: 0.01 * weight / (1 + weight), target=1.0, tolerance=0.01, first=1.0, most=50)
+    assert len(trials) < 10
+    assert trials[best].weight == RANGE[1]
+
+
+def test_specs_of_compositions() -> None:
+    image = photograph(1, 96).float()
+    own = load_prior("dmap_quality")
+    with torch.no_grad():
+        mixed = specs.build("mean(3 dmap_quality, robust(multiscale(dmap_quality)))")
+        assert mixed(image).shape == (1,)
+        assert torch.equal(specs.build("dmap_quality")(image), own(image))
+        assert not torch.equal(specs.build("robust(dmap_quality)")(image), own(image))
+    for wrong in ("robust(dmap_quality, dmap_quality)", "mean()", "sum(dmap_quality)", "no such", "mean(dmap_quality"):
+        with pytest.raises(ValueError, match=r"prior|choose"):
+            specs.build(wrong)
+
+
+def test_fingerprints_tell_trainings_and_mixtures_apart() -> None:
+    prints = [
+        specs.fingerprint(prior)
+        for prior in (
+            LevelPrior("a", 0, 0.5),
+            LevelPrior("a", 0, 0.6),
+            specs.build("mean(1 dmap_nss, 2 dmap_spectrum)"),
+            specs.build("mean(1 dmap_nss, 3 dmap_spectrum)"),
+            specs.build("softmin(1 dmap_nss, 3 dmap_spectrum)"),
+        )
+    ]
+    assert len(set(prints)) == 5
+    assert specs.fingerprint(LevelPrior("a", 0, 0.5)) == prints[0]
+
+
+def test_standard_errors_are_over_photographs() -> None:
+    """Two conditions of a photograph count as one observation."""
+    values = np.array([[1.0], [3.0], [6.0], [6.0]])
+    mean, error = statistics.mean_and_error(values, ["a", "a", "b", "b"])
+    assert mean[0] == 4.0
+    assert error[0] == pytest.approx(np.std([2.0, 6.0], ddof=1) / math.sqrt(2))
+    assert np.isnan(statistics.mean_and_error(values[:2], ["a", "a"])[1][0])
+
+
+def test_statistics_by_hand(finished: Path) -> None:
+    found = results.load(Folder(finished))
+    chosen = found.select(degradation="none", level=3e-4)
+    gains = found.gains[chosen]
+    standing = statistics.standing(found, chosen)
+    assert standing.own[0][1] == pytest.approx(gains[:, 1, 1].mean())
+    assert standing.others[0][1] == pytest.approx(gains[:, 1, [0, 2]].mean())
+    assert standing.fooled[0] == pytest.approx(standing.own[0] - standing.others[0])
+    # Every output moved by about 0.0003: the cost is the unconfirmed gain for 33 times that.
+    assert standing.cost[0] == pytest.approx(standing.fooled[0] * 0.01 / 3e-4, rel=0.2)
+    excess, _ = statistics.fooled_by(found, chosen)
+    assert excess[0, 1] == pytest.approx((gains[:, 0, 1] - gains[:, 0, 2]).mean())
+    for pair in statistics.disagreements(found, chosen):
+        change = found.scores[pair.condition, pair.first] - found.scores[pair.condition, pair.second]
+        assert change[pair.judge_first] >= pair.points
+        assert -change[pair.judge_second] >= pair.points
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    array = photograph(1, 128)[0].mul(255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(array).save(photos / "one.png")
+    (photos / "broken.jpg").write_bytes(b"no picture")
+    options = ["--size", "96", "--iterations", "2", "--steps", "1", "--searches", "1", "--levels", "0.02"]
+    command = ["compare", "--photos", str(photos), "--out", str(out), *options]
+    assert main([*command, "--priors", "dmap_quality"]) == 2
+    assert "at least two" in capsys.readouterr().err
+    assert main([*command, "--priors", "dmap_nss", "dmap_spectrum"]) == 0
+    assert "skipped broken.jpg" in capsys.readouterr().out
+    index = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in index["skipped"]] == ["broken.jpg"]
+    assert len(index["photographs"][0]["sha256"]) == 64
+    assert len(list((out / "cells").iterdir())) == 2
