@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .chain import Chain
+from .judge import Judge
+from .latent_prior import LatentPrior
 from .objective import Objective, Terms
 from .path import Path
 from .rules import RULES, make_rule
@@ -47,14 +49,26 @@ class Ascent:
         chain: the differentiable map from latent to image.
         objective: what is to rise.
         settings: how to climb.
+        judge: ends the ascent of an image that it finds worse for too long.
+        latent_prior: points to take from the objective for where z is.
+        movable: (1 or B, 1, H, W) in [0, 1], factor on the changes of the latent; None = 1.
 
     Attributes:
         trace: rows so far.
-        image: (B, 3, h, w) the best images so far, clamped to [0, 1]; None before the first evaluation.
+        image: (B, 3, h, w) the best images so far as they will be shown; None before the first evaluation.
     """
 
-    def __init__(self, chain: Chain, objective: Objective, settings: AscentSettings) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        objective: Objective,
+        settings: AscentSettings,
+        judge: Judge | None = None,
+        latent_prior: LatentPrior | None = None,
+        movable: Tensor | None = None,
+    ) -> None:
         self.chain, self.objective, self.settings = chain, objective, settings
+        self.judge, self.latent_prior, self.movable = judge, latent_prior, movable
         self.trace = Trace(settings=asdict(settings))
         self.image: Tensor | None = None
         self._z = chain.start()
@@ -84,11 +98,17 @@ class Ascent:
             reached = running & (terms.prior.detach().cpu() >= self.settings.target_score)
             self._mark(reached, "target")
             running &= ~reached
+            if self.judge is not None:
+                worse = running & self.judge.worse(torch.tensor(self.trace.rows[-1].judge))
+                self._mark(worse, "judge")
+                running &= ~worse
             if callback is not None:
                 callback(self)
             if gradient is None or not running.any():
                 break
             change = rule.change(gradient)
+            if self.movable is not None:
+                change = change * self.movable
             self._z = self._z + change * running.to(change.device).reshape(1, -1, 1, 1, 1)
         self._mark(running, "iterations")
 
@@ -101,6 +121,8 @@ class Ascent:
         with torch.set_grad_enabled(with_gradient):
             image = self.chain(z)
             terms = self.objective(image, iteration)
+            if self.latent_prior is not None:
+                terms = replace(terms, objective=terms.objective - self.latent_prior(z))
             total = terms.objective.sum()
         if not torch.isfinite(terms.objective).all():
             bad = (~torch.isfinite(terms.objective)).nonzero().flatten().tolist()
@@ -116,13 +138,15 @@ class Ascent:
 
     def _record(self, iteration: int, image: Tensor, terms: Terms, seconds: float) -> None:
         objective = terms.objective.detach().cpu()
-        shown = image.clamp(0, 1)
+        shown = self.objective.composite(image)
+        judged = None if self.judge is None else self.judge.scores(shown)
+        value = judged if judged is not None and self.judge is not None and self.judge.keep_best else objective
         if self.image is None:
             self.image, self.trace.best_iteration = shown.clone(), [0] * len(objective)
-        for index in (objective > self._best).nonzero().flatten().tolist():
+        for index in (value > self._best).nonzero().flatten().tolist():
             self.image[index] = shown[index]
             self._best_z[:, index] = self._z[:, index].detach()
-            self._best[index] = objective[index]
+            self._best[index] = value[index]
             self.trace.best_iteration[index] = iteration
         self.trace.rows.append(
             Row(
@@ -132,5 +156,6 @@ class Ascent:
                 fidelity=terms.fidelity.detach().cpu().tolist(),
                 latent_norm=self._z.detach().square().mean(dim=(0, 2, 3, 4)).sqrt().cpu().tolist(),
                 seconds=seconds,
+                judge=[] if judged is None else judged.tolist(),
             )
         )

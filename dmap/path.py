@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path as FilePath
 
 import torch
 from torch import Tensor
 
 from . import tensorfile
+from .layout import Layout
 from .schedule import Schedule
 
 FORMAT = "dmap-path"
@@ -30,6 +31,8 @@ class Path:
             the ascent moves.
         residuals: (steps, B, C, H, W), or None for solvers that need none.
         settings: the solver's numbers, such as EDICT's mixing.
+        start: the inverted state, once an ascent has moved ``state`` away from it; None before.
+        layout: how the picture lies on the latent grid.
     """
 
     solver: str
@@ -39,6 +42,8 @@ class Path:
     scale: Tensor
     residuals: Tensor | None = None
     settings: dict[str, float] = field(default_factory=dict)
+    start: Tensor | None = None
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def batch(self) -> int:
@@ -57,13 +62,26 @@ class Path:
             latent=move(self.latent),
             scale=move(self.scale),
             residuals=None if self.residuals is None else move(self.residuals),
+            start=None if self.start is None else move(self.start),
         )
 
     def with_state(self, state: Tensor) -> Path:
         """The same path with another start, as the ascent leaves it."""
         if state.shape != self.state.shape:
             raise ValueError(f"state: got shape {tuple(state.shape)}, the path has {tuple(self.state.shape)}")
-        return replace(self, state=state)
+        return replace(self, state=state, start=self.state if self.start is None else self.start)
+
+    def at(self, strength: float) -> Path:
+        """The path part of the way that an ascent went: 0 = the inverted photograph, 1 = all of it.
+
+        Raises:
+            ValueError: for a strength outside [0, 1].
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength: got {strength}, it must be from 0 (the photograph) to 1 (the full change)")
+        if self.start is None or strength == 1:
+            return self
+        return replace(self, state=torch.lerp(self.start, self.state, strength))
 
     def image(self, index: int) -> Path:
         """The path of one image of the batch."""
@@ -74,6 +92,7 @@ class Path:
             latent=self.latent[one],
             scale=self.scale[one],
             residuals=None if self.residuals is None else self.residuals[:, one],
+            start=None if self.start is None else self.start[:, one],
         )
 
     def save(self, file: str | os.PathLike[str]) -> None:
@@ -81,7 +100,10 @@ class Path:
         tensors = {"sigmas": self.schedule.sigmas, "state": self.state, "latent": self.latent, "scale": self.scale}
         if self.residuals is not None:
             tensors["residuals"] = self.residuals
+        if self.start is not None:
+            tensors["start"] = self.start
         meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
+        meta["layout"] = json.dumps(asdict(self.layout))
         tensorfile.write(file, tensors, meta)
 
     @classmethod
@@ -109,6 +131,8 @@ class Path:
             scale=tensors["scale"],
             residuals=tensors.get("residuals"),
             settings=json.loads(meta.get("settings", "{}")),
+            start=tensors.get("start"),
+            layout=_layout(meta.get("layout", "{}"), name),
         )
         path._check(name)
         return path
@@ -118,7 +142,17 @@ class Path:
         fits = self.state.ndim == 5 and tuple(self.state.shape[1:]) == shape and self.scale.shape == shape[:1]
         if self.residuals is not None:
             fits = fits and tuple(self.residuals.shape) == (self.schedule.steps, *shape)
+        if self.start is not None:
+            fits = fits and self.start.shape == self.state.shape
         if not fits:
             raise ValueError(f"path file {name}: its tensors' shapes do not fit together; save the path again")
-        if not all(torch.isfinite(x).all() for x in (self.state, self.latent, self.scale)):
+        numbers = [self.state, self.latent, self.scale, *(x for x in (self.start, self.residuals) if x is not None)]
+        if not all(torch.isfinite(x).all() for x in numbers):
             raise ValueError(f"path file {name}: it holds numbers that are not finite; save the path again")
+
+
+def _layout(text: str, name: str) -> Layout:
+    try:
+        return Layout(**{key: int(value) for key, value in json.loads(text).items()})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"path file {name}: its layout {text!r} is not valid; save the path again") from error

@@ -17,6 +17,7 @@ class Row:
         fidelity: D, 0 = equal to the photograph.
         latent_norm: root mean square of the unit-variance latent; 1 at the start.
         seconds: since the ascent began.
+        judge: the judge's score on the common scale; empty without a judge.
     """
 
     iteration: int
@@ -25,6 +26,7 @@ class Row:
     fidelity: list[float]
     latent_norm: list[float]
     seconds: float
+    judge: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Trace:
     settings: dict[str, str | int | float] = field(default_factory=dict)
     best_iteration: list[int] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
-    """Why each image stopped: "target", "iterations", or "running" if the ascent was cut off."""
+    """Why each image stopped: "target", "judge", "iterations", or "running" if the ascent was cut off."""
     photograph_prior: list[float] = field(default_factory=list)
     """The mapped prior's score of the input photograph itself."""
 

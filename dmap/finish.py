@@ -1,0 +1,93 @@
+"""From the image of an ascent to the picture that is handed over: colour, lost detail, mask, size and alpha."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .regions import blend
+
+COLOURS = ("off", "low_pass", "wavelet")
+LEVELS = 5
+"""Of the wavelet: its coarse band holds structures of more than about 2^5 pixels."""
+BINOMIAL = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
+
+
+def _separable(image: Tensor, row: Tensor, dilation: int = 1) -> Tensor:
+    """Low-pass along both axes; border pixels are repeated outwards."""
+    reach, channels = dilation * (len(row) // 2), image.shape[1]
+    weight = row.to(image).expand(channels, 1, 1, -1)
+    x = nn.functional.pad(image, (reach, reach, 0, 0), mode="replicate")
+    x = nn.functional.conv2d(x, weight, groups=channels, dilation=(1, dilation))
+    x = nn.functional.pad(x, (0, 0, reach, reach), mode="replicate")
+    return nn.functional.conv2d(x, weight.transpose(2, 3), groups=channels, dilation=(dilation, 1))
+
+
+def low_pass(image: Tensor, sigma: float = 12.0) -> Tensor:
+    """Gaussian low-pass of (B, C, h, w), sigma in pixels."""
+    radius = math.ceil(3 * sigma)
+    row = torch.exp(-(torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2) / (2 * sigma**2))
+    return _separable(image, row / row.sum())
+
+
+def coarse(image: Tensor, levels: int = LEVELS) -> Tensor:
+    """Coarse band of the undecimated ("a trous") B3-spline wavelet (Starck, Murtagh and Fadili 2010)."""
+    row = torch.tensor(BINOMIAL, dtype=torch.float64)
+    for level in range(levels):
+        image = _separable(image, row, 2**level)
+    return image
+
+
+def transfer_colour(image: Tensor, photograph: Tensor, method: str) -> Tensor:
+    """Give an image the photograph's coarse colour and brightness, and keep its own detail.
+
+    Args:
+        image, photograph: (B, 3, h, w).
+        method: "off", "low_pass" or "wavelet".
+
+    Raises:
+        ValueError: for another method.
+    """
+    if method not in COLOURS:
+        raise ValueError(f"colour: got {method!r}, choose one of {', '.join(COLOURS)}")
+    if method == "off":
+        return image
+    return image + (low_pass if method == "low_pass" else coarse)(photograph - image)
+
+
+def return_detail(
+    image: Tensor, photograph: Tensor, round_trip: Tensor, amount: float, mask: Tensor | None = None
+) -> Tensor:
+    """Add what the autoencoder lost of the photograph: photograph - decode(encode(photograph)).
+
+    That is fine detail and noise alike: the autoencoder cannot tell them apart, and so neither can this.
+
+    Args:
+        image, photograph, round_trip: (B, 3, h, w).
+        amount: 0 = none, 1 = all of it.
+        mask: (1 or B, 1, h, w) where, or None for everywhere.
+
+    Raises:
+        ValueError: for an amount outside [0, 1].
+    """
+    if not 0 <= amount <= 1:
+        raise ValueError(f"detail: got {amount}, it must be from 0 to 1")
+    lost = amount * (photograph - round_trip)
+    return image + (lost if mask is None else lost * mask)
+
+
+def assemble(image: Tensor, original: Tensor, mask: Tensor | None) -> Tensor:
+    """The picture that is handed over.
+
+    Args:
+        image: (B, 3, h, w), the method's result.
+        original: (B, 3 or 4, h, w) as it came: values out of [0, 1] and the alpha channel are kept.
+        mask: (1 or B, 1, h, w); where it is 0 the result is the original, bit by bit.
+
+    Returns:
+        (B, 3 or 4, h, w); with alpha if the original has it.
+    """
+    colour = blend(mask, image.clamp(0, 1), original[:, :3])
+    return torch.cat([colour, original[:, 3:]], dim=1)
