@@ -44,7 +44,7 @@ DEFAULT = Preset(
 # arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
 PAPER = Preset(
     "The paper's configuration: EDICT over the full path, 400 network passes an iteration. Slow.",
-    invert={"solver": "edict", "steps": 50, "strength": 1.0},
+    invert={**DEFAULT.invert, "solver": "edict", "steps": 50, "strength": 1.0},
     optimize={
         "iterations": 50,
         "prior_weight": 1.0,
@@ -57,7 +57,43 @@ PAPER = Preset(
     },
 )
 
-PRESETS: dict[str, Preset] = {"default": DEFAULT, "paper": PAPER}
+# Where the default is named only in part, an earlier preset would leave its own values standing in the browser: every
+# preset names all that any of them names.
+GENTLE = Preset(
+    "Barely visible: for a photograph that is good already.",
+    invert=DEFAULT.invert,
+    optimize={**DEFAULT.optimize, "fidelity_weight": 100.0, "step_size": 0.01},
+)
+STRONG = Preset(
+    "A strong change, for visible noise and blur; look at faces and text afterwards.",
+    invert={**DEFAULT.invert, "steps": 6, "strength": 0.3},
+    optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 20.0, "target_score": 95.0},
+)
+OLD_PHOTOGRAPH = Preset(
+    "Grain, softness and faded contrast of a scan; mask scratches with DMAP Degradation: Inpaint Mask.",
+    invert={**DEFAULT.invert, "steps": 6, "strength": 0.3},
+    optimize={**DEFAULT.optimize, "iterations": 40, "fidelity_weight": 35.0},
+)
+JPEG_RESCUE = Preset(
+    "Blocks and ringing of strong compression; with DMAP Degradation: JPEG if its quality is known.",
+    invert=DEFAULT.invert,
+    optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 40.0, "step_size": 0.015},
+)
+AFTER_RESTORER = Preset(
+    "A light finish of what another restorer or upscaler made.",
+    invert={**DEFAULT.invert, "strength": 0.1},
+    optimize={**DEFAULT.optimize, "iterations": 15, "fidelity_weight": 80.0, "step_size": 0.01},
+)
+
+PRESETS: dict[str, Preset] = {
+    "default": DEFAULT,
+    "gentle photo": GENTLE,
+    "strong": STRONG,
+    "old photograph": OLD_PHOTOGRAPH,
+    "JPEG rescue": JPEG_RESCUE,
+    "after another restorer": AFTER_RESTORER,
+    "paper": PAPER,
+}
 
 
 def values(name: str) -> dict[str, Value]:

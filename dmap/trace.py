@@ -37,7 +37,7 @@ class Trace:
     settings: dict[str, str | int | float] = field(default_factory=dict)
     best_iteration: list[int] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
-    """Why each image stopped: "target", "judge", "iterations", or "running" if the ascent was cut off."""
+    """Why each image stopped: "target", "judge", "iterations", "interrupt", or "running" if it was cut off."""
     photograph_prior: list[float] = field(default_factory=list)
     """The mapped prior's score of the input photograph itself."""
 

@@ -6,10 +6,19 @@ from comfy_api.latest import io
 
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
+from .degradation import (
+    DMAPDegradationBlur,
+    DMAPDegradationDownscale,
+    DMAPDegradationInpaint,
+    DMAPDegradationJPEG,
+    DMAPDegradationMotion,
+)
 from .demo import DMAPLoadDemoModels
+from .encode import DMAPEncode
 from .files import DMAPLoadPath, DMAPSavePath
 from .invert import DMAPInvert
 from .optimize import DMAPOptimize
+from .options import DMAPRegion, DMAPSafeguards, DMAPTiles
 from .plot import DMAPPlotTrace
 from .prior import DMAPLoadPrior
 from .score import DMAPScoreImages
@@ -27,4 +36,13 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPScoreImages,
     DMAPSavePath,
     DMAPLoadPath,
+    DMAPEncode,
+    DMAPRegion,
+    DMAPSafeguards,
+    DMAPTiles,
+    DMAPDegradationDownscale,
+    DMAPDegradationBlur,
+    DMAPDegradationMotion,
+    DMAPDegradationJPEG,
+    DMAPDegradationInpaint,
 ]

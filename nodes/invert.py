@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 
+from ..dmap.layout import Layout
 from ..dmap.schedule import Schedule
 from ..dmap.solvers import SOLVERS, make_solver, round_trip_error
-from .host import images, session
+from ..dmap.tiles import tiled_denoiser
+from .host import images, picture, session
+from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema
-from .sockets import PathSocket
+from .sockets import PathSocket, TilesSocket
 
 NODE = "DMAP Invert"
 
@@ -32,7 +36,7 @@ class DMAPInvert(io.ComfyNode):
                     "model",
                     tooltip="Stable Diffusion 1.x, 2.x or XL with its LoRAs, or the demo model. It is not changed.",
                 ),
-                io.Latent.Input("latent", tooltip="The photograph through VAE Encode."),
+                io.Latent.Input("latent", tooltip="The photograph through DMAP Encode Photo or VAE Encode."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
@@ -70,6 +74,10 @@ class DMAPInvert(io.ComfyNode):
                     tooltip="Refuse to go on if the round trip (inverting, then sampling) changes the latent by more "
                     "than this share of its root mean square.",
                 ),
+                TilesSocket.Input(
+                    "tiles", optional=True, tooltip="For photographs that do not fit into memory, from DMAP Tiles."
+                ),
+                preset_input("invert"),
             ],
             outputs=[
                 PathSocket.Output(
@@ -96,10 +104,18 @@ class DMAPInvert(io.ComfyNode):
         steps: int,
         strength: float,
         max_error: float,
+        tiles: Layout | None = None,
+        preset: str = CUSTOM,
     ) -> io.NodeOutput:
+        with images.named_errors(NODE):
+            named = with_preset(preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error)
+        solver, steps, strength, max_error = (named[key] for key in ("solver", "steps", "strength", "max_error"))
         table = session.noise_table(model, NODE)
         session.check_conditioning(model, positive, NODE)
-        samples = _check_latent(latent, model)
+        samples, ratio = _check_latent(latent, model), picture.ratio_of(model)
+        layout, photograph = picture.layout_of(latent, tiles, samples, ratio)
+        if layout.tile:
+            session.check_tiles(positive, NODE)
         with images.named_errors(NODE):
             schedule = Schedule.from_table(table, steps, strength)
             method = make_solver(solver)
@@ -107,19 +123,20 @@ class DMAPInvert(io.ComfyNode):
         progress = images.Progress(total)
 
         def body(host: session.Session) -> tuple[Any, float]:
-            done = 0
+            tile, overlap, done = layout.tile // ratio, layout.overlap // ratio, 0
+            inner = tiled_denoiser(host.denoise, tile, overlap) if tile else host.denoise
 
             def denoise(u: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
                 nonlocal done
-                result = host.denoise(u, sigma)
+                result = inner(u, sigma)
                 done += 1
                 progress.update(done)
                 return result
 
-            path = method.invert(denoise, schedule, host.latent)
+            path = replace(method.invert(denoise, schedule, host.latent), layout=layout)
             return path.to("cpu"), float(round_trip_error(method, denoise, path).max())
 
-        path, off = session.run(model, positive, samples, body)
+        path, off = session.run(model, positive, samples, body, tile=layout.tile // ratio)
         if not off <= max_error:
             raise ValueError(
                 f"{NODE}, max_error: the round trip is off by {off:.2g} of the latent's size, more than max_error = "
@@ -127,7 +144,11 @@ class DMAPInvert(io.ComfyNode):
             )
         text = f"round-trip error {off:.1e}"
         images.show_text(cls.hidden.unique_id, text)
-        return io.NodeOutput(session.HostPath(path, model, positive), off, ui=ui.PreviewText(text))
+        found = session.HostPath(path, model, positive)
+        if photograph is not None:
+            pixels = images.channels_first(photograph)
+            found = replace(found, photograph=pixels.cpu())
+        return io.NodeOutput(found, off, ui=ui.PreviewText(text))
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ..dmap.ascent import Ascent, AscentSettings
-from ..dmap.chain import Chain
+from ..dmap.ascent import Ascent
+from ..dmap.degradations import Degradation
 from ..dmap.fidelity import FIDELITIES
-from ..dmap.fidelity import fidelity as make_fidelity
-from ..dmap.objective import Objective
-from ..dmap.priors import check_gradient
 from ..dmap.rules import RULES
-from .host import images, session
+from . import climb
+from .host import images, picture, session
+from .options import HostRegion, Safeguards
+from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema
-from .sockets import PathSocket, PriorSocket, TraceSocket
+from .sockets import DegradationSocket, PathSocket, PriorSocket, RegionsSocket, SafeguardsSocket, TraceSocket
 
 NODE = "DMAP Optimize"
 
@@ -31,7 +32,8 @@ class DMAPOptimize(io.ComfyNode):
             display_name=NODE,
             search_aliases=["restore photo", "enhance", "MAP", "optimise"],
             description="Climbs prior_weight x quality - fidelity_weight x distance in the noise latent and keeps the "
-            "best image. If it is interrupted or fails, the best image so far is saved in the output folder.",
+            "best image. If it is interrupted, the graph goes on with the best so far, saved in the output folder too; "
+            "interrupt again to end the graph.",
             inputs=_inputs(),
             outputs=[
                 PathSocket.Output(
@@ -43,6 +45,11 @@ class DMAPOptimize(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> int:
+        """Changes after an interrupt, so that the host does not take what was rescued for the finished result."""
+        return climb.interrupts(inputs)
 
     @classmethod
     def execute(
@@ -60,31 +67,46 @@ class DMAPOptimize(io.ComfyNode):
         target_score: float,
         shift: int,
         seed: int,
+        mask: torch.Tensor | None = None,
+        degradation: Degradation | None = None,
+        regions: tuple[HostRegion, ...] = (),
+        safeguards: Safeguards | None = None,
+        feather: int = 8,
+        preset: str = CUSTOM,
     ) -> io.NodeOutput:
         session.check_vae(vae, NODE)
         session.check_vae_fits(vae, path, NODE)
-        photograph = _reference(image, path, vae)
-        progress = images.Progress(iterations + 1)
+        widgets = {
+            "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
+            "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
+            "shift": shift, "seed": seed,
+        }  # fmt: skip
+        with images.named_errors(NODE):
+            named = with_preset(preset, "optimize", **widgets)
+        photograph = picture.reference(image, path, vae, NODE, degradation)
+        path = path if path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
+        path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), feather)
+        problem = climb.Problem(path, photograph, prior, degradation, regions or (), safeguards)
+        progress = images.Progress(named["iterations"] + 1)
 
         def body(host: session.Session) -> Ascent:
-            assert host.decode is not None
-            y = photograph.to(host.device)
             with images.named_errors(NODE):
-                chain = Chain(path.path.to(host.device), host.denoise, host.decode)
-                objective = Objective(
-                    prior.prior, make_fidelity(fidelity), y, prior_weight, fidelity_weight, shift, seed
-                )
-                ascent = Ascent(chain, objective, AscentSettings(iterations, rule, step_size, target_score))
-                ascent.trace.photograph_prior = prior.prior(y).tolist()
-                if prior_weight > 0:
-                    check_gradient(prior.prior, y[:1])
-            _climb(ascent, progress, cls.hidden.unique_id)
+                ascent = climb.prepare(problem, host, vae, NODE, named)
+            if not climb.run(ascent, progress, cls.hidden.unique_id):
+                climb.note_interrupt(widgets)
             return ascent
 
-        latent = session.path_latent(path)
-        ascent = session.run(path.model, path.positive, latent, body, vae=vae, patchers=prior.patchers)
-        best = session.HostPath(ascent.path.to("cpu"), path.model, path.positive)
-        ui = {"text": [_summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}
+        ascent = session.run(
+            path.model,
+            path.positive,
+            session.path_latent(path),
+            body,
+            vae=vae,
+            patchers=problem.patchers(),
+            tile=path.path.layout.tile // vae.spacial_compression_decode(),
+        )
+        best = replace(path, path=ascent.path.to("cpu"))
+        ui = {"text": [climb.summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}
         images.show_text(cls.hidden.unique_id, ui["text"][0])
         return io.NodeOutput(best, ascent.trace, ui=ui)
 
@@ -94,7 +116,9 @@ def _inputs() -> list[io.Input]:
         PathSocket.Input("path", tooltip="The inverted photograph, from DMAP Invert."),
         io.Vae.Input("vae", tooltip="The VAE that encoded the photograph."),
         PriorSocket.Input("prior", tooltip="The quality model to climb, from DMAP Load IQA Prior."),
-        io.Image.Input("image", tooltip="The photograph itself, to which the result stays faithful. Alpha is ignored."),
+        io.Image.Input(
+            "image", tooltip="The photograph itself, to which the result stays faithful; its alpha is kept."
+        ),
         io.Int.Input("iterations", default=20, min=1, max=1000, tooltip="Changes of the latent. 20 to 50."),
         io.Float.Input(
             "prior_weight",
@@ -158,53 +182,31 @@ def _inputs() -> list[io.Input]:
             control_after_generate=True,
             tooltip="Of the random shifts; the same seed gives the same image.",
         ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where the photograph may change, and by how much (soft masks are welcome). Where it is 0 the "
+            "result of DMAP Decode equals the photograph exactly.",
+        ),
+        DegradationSocket.Input(
+            "degradation",
+            optional=True,
+            tooltip="What is known of how the photograph was spoilt, from the DMAP Degradation nodes. For Downscale "
+            "connect the small photograph to image.",
+        ),
+        RegionsSocket.Input(
+            "regions", optional=True, tooltip="Parts with their own weight or quality model, from DMAP Region."
+        ),
+        SafeguardsSocket.Input(
+            "safeguards", optional=True, tooltip="A judge and a prior on the latent, from DMAP Safeguards."
+        ),
+        io.Int.Input(
+            "feather",
+            default=8,
+            min=0,
+            max=256,
+            optional=True,
+            tooltip="Width in pixels over which the change fades in at the mask's edge, on its inner side.",
+        ),
+        preset_input("optimize"),
     ]
-
-
-def _reference(image: torch.Tensor, path: session.HostPath, vae: Any) -> torch.Tensor:
-    pixels = images.crop_as_encoder(images.from_image_socket(image, NODE, "image"), vae)
-    ratio = vae.spacial_compression_decode()
-    height, width = (side * ratio for side in path.path.latent.shape[-2:])
-    if tuple(pixels.shape[-2:]) != (height, width):
-        raise ValueError(
-            f"{NODE}, socket 'image': it is {image.shape[2]}x{image.shape[1]} px, but the path is of an image of "
-            f"{width}x{height} px; connect the same image that went into VAE Encode"
-        )
-    if len(pixels) != path.path.batch:
-        if len(pixels) != 1:
-            raise ValueError(
-                f"{NODE}, socket 'image': a batch of {len(pixels)}, but the path holds {path.path.batch} images; "
-                "connect the same batch that went into VAE Encode"
-            )
-        pixels = pixels.expand(path.path.batch, -1, -1, -1)
-    return pixels.clone()
-
-
-def _climb(ascent: Ascent, progress: images.Progress, node_id: str | None) -> None:
-    """Run the ascent; whatever ends it early, the best image so far is saved."""
-
-    def show(state: Ascent) -> None:
-        row = state.trace.rows[-1]
-        progress.update(row.iteration + 1, state.image)
-        images.show_text(
-            node_id, f"iteration {row.iteration}: quality {row.prior[0]:.1f}, distance {row.fidelity[0]:.4f}"
-        )
-
-    try:
-        ascent.run(show)
-    except BaseException:  # the host's interrupt is a BaseException in newer versions
-        if ascent.image is not None:
-            files = images.save_rescued(ascent.image, "dmap_best_so_far")
-            images.show_text(node_id, f"stopped early; best image so far: output/{files[0]}")
-        raise
-
-
-def _summary(ascent: Ascent) -> str:
-    lines = []
-    for index, best in enumerate(ascent.trace.best_iteration):
-        first, row = ascent.trace.rows[0], ascent.trace.rows[best]
-        lines.append(
-            f"quality {first.prior[index]:.1f} -> {row.prior[index]:.1f}, distance {row.fidelity[index]:.4f}, "
-            f"best at iteration {best}, stopped by {ascent.trace.stopped[index]}"
-        )
-    return "\n".join(lines)

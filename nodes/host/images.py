@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 from server import PromptServer
-from torch import Tensor
+from torch import Tensor, nn
 
 PREVIEW_SIDE = 512
 
@@ -31,13 +31,18 @@ def from_image_socket(image: Tensor, node: str, socket: str) -> Tensor:
         )
     if not torch.isfinite(image).all():
         raise ValueError(f"{node}, socket '{socket}': the image holds NaN or infinite values; check the node before it")
-    pixels = image[..., :3].movedim(-1, 1).float().clone().clamp(0, 1)
+    return channels_first(image)[:, :3].clamp(0, 1)
+
+
+def channels_first(image: Tensor) -> Tensor:
+    """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3 or 4, H, W) float32 with values and alpha as they are; grey is repeated."""
+    pixels = image.movedim(-1, 1).float().clone()
     return pixels.repeat(1, 3, 1, 1) if pixels.shape[1] == 1 else pixels
 
 
 def to_image_socket(image: Tensor) -> Tensor:
-    """(B, 3, H, W) -> IMAGE (B, H, W, 3), clamped, on the host's device for results."""
-    shown = image.detach().clamp(0, 1).movedim(1, -1).float()
+    """(B, C, H, W) -> IMAGE (B, H, W, C), on the host's device for results."""
+    shown = image.detach().movedim(1, -1).float()
     return shown.to(comfy.model_management.intermediate_device()).contiguous()
 
 
@@ -59,6 +64,8 @@ def named_errors(node: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
+        if str(error).startswith(node):
+            raise
         raise ValueError(f"{node}, {error}") from error
 
 
@@ -70,7 +77,13 @@ class Progress:
 
     def update(self, done: int, image: Tensor | None = None) -> None:
         """Show ``done`` of the total, and the image (B, 3, H, W) if one is given."""
-        preview = None if image is None else ("JPEG", to_pil(image[0]), PREVIEW_SIDE)
+        preview = None
+        if image is not None:
+            one = image[:1, :3]
+            scale = PREVIEW_SIDE / max(one.shape[-2:])
+            if scale < 1:  # before it becomes a picture: a large one would take longer than the iteration
+                one = nn.functional.interpolate(one, scale_factor=scale, mode="area")
+            preview = ("JPEG", to_pil(one[0]), PREVIEW_SIDE)
         self.bar.update_absolute(done, preview=preview)
 
 

@@ -27,11 +27,20 @@ VAE_BYTES_PER_PIXEL = 24_000
 
 @dataclass(frozen=True)
 class HostPath:
-    """What the DMAP_PATH socket carries: the path, and the model and conditioning it was made with."""
+    """What the DMAP_PATH socket carries.
+
+    Attributes:
+        path: the path.
+        model, positive: model and conditioning that it was made with.
+        photograph: (B, 3 or 4, h, w) as it came, values out of range and alpha included; None if it is not known.
+        mask: (1 or B, 1, h, w), where the picture may change, feathered; None = everywhere.
+    """
 
     path: Path
     model: Any
     positive: list[Any]
+    photograph: Tensor | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,11 @@ def check_interrupt() -> None:
     comfy.model_management.throw_exception_if_processing_interrupted()
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception is the host's way to say that the user asked to stop."""
+    return isinstance(error, comfy.model_management.InterruptProcessingException)
+
+
 def noise_table(model: Any, node: str) -> Tensor:
     """The noise levels of a MODEL, or a ValueError that says why this kind of model cannot be used."""
     if getattr(model, "is_multigpu_base_clone", False):
@@ -117,6 +131,18 @@ def check_conditioning(model: Any, positive: Any, node: str) -> None:
                 f"{node}, socket 'positive': the model expects text conditioning of width {width}, got {got}; "
                 "connect CLIP Text Encode (an empty text will do) with the CLIP of the same checkpoint"
             )
+
+
+def check_tiles(positive: Sequence[Any], node: str) -> None:
+    """Raise ValueError if the conditioning is tied to the whole picture."""
+    tied = {"control": "a ControlNet", "gligen": "GLIGEN", "area": "an area", "mask": "a mask"}
+    for item in positive:
+        for key, what in tied.items():
+            if item[1].get(key) is not None:
+                raise ValueError(
+                    f"{node}, socket 'tiles': the conditioning holds {what}, which each tile would see squeezed into "
+                    "itself; take it out of 'positive', or disconnect the tiles"
+                )
 
 
 def check_vae(vae: Any, node: str) -> None:
@@ -187,8 +213,8 @@ class _Body(comfy.samplers.Sampler):  # type: ignore[misc]
         return torch.zeros_like(noise)
 
 
-def _memory(latent: Tensor, model: Any, vae: Any) -> float:
-    positions = latent.shape[0] * math.prod(latent.shape[-2:])
+def _memory(latent: Tensor, model: Any, vae: Any, tile: int) -> float:
+    positions = latent.shape[0] * math.prod(min(side, tile or side) for side in latent.shape[-2:])
     size = comfy.model_management.dtype_size
     needed = positions * UNET_BYTES_PER_POSITION * size(model.model_dtype()) / 4
     if vae is not None:
@@ -204,6 +230,7 @@ def run(
     body: Callable[[Session], Result],
     vae: Any = None,
     patchers: Sequence[Any] = (),
+    tile: int = 0,
 ) -> Result:
     """Load everything in one request to the host's memory management and run ``body`` with gradients possible.
 
@@ -214,6 +241,7 @@ def run(
         body: what to run.
         vae: the VAE socket's value, if the body decodes.
         patchers: further patchers that the body needs, such as a prior's.
+        tile: latent positions a side of the tiles that networks see; 0 = they see all of the latent.
     """
     with torch.inference_mode(False), torch.no_grad():
         patcher = model.get_non_dynamic_delegate() if getattr(model, "is_dynamic", bool)() else model.clone()
@@ -224,7 +252,7 @@ def run(
         guider.inner_set_conds({"positive": plain(positive)})
         guider.set_cfg(1.0)
         comfy.model_management.load_models_gpu(
-            [patcher, *others], memory_required=_memory(latent, model, vae), force_full_load=True
+            [patcher, *others], memory_required=_memory(latent, model, vae, tile), force_full_load=True
         )
 
         def inner(wrap: Any, extra: dict[str, Any], latent_image: Tensor) -> Result:

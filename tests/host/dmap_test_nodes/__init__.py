@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from typing import Any
 
@@ -204,7 +205,7 @@ class Spoil(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        kinds = ["none", "nan", "alpha", "grey", "two_channels", "small", "batch2", "batch3"]
+        kinds = ["none", "nan", "alpha", "grey", "two_channels", "small", "batch2", "batch3", "float"]
         return io.Schema(
             node_id="DMAPTestSpoil",
             inputs=[io.Image.Input("image"), io.Combo.Input("kind", options=kinds)],
@@ -222,6 +223,10 @@ class Spoil(io.ComfyNode):
             image = image.mean(dim=-1, keepdim=True)
         elif kind == "two_channels":
             image = image[..., :2]
+        elif kind == "float":
+            # Between the levels of 8 bits, a little out of range, and with a soft alpha channel.
+            image = 1.1 * image - 0.03 + 1e-4 * torch.rand(image.shape, generator=torch.Generator().manual_seed(0))
+            image = torch.cat([image, image[..., :1].clamp(0.2, 0.9)], dim=-1)
         elif kind == "small":
             image = image[:, :48, :48]
         elif kind.startswith("batch"):
@@ -268,11 +273,53 @@ class NoConditioning(io.ComfyNode):
         return io.NodeOutput([] if kind == "empty" else [[torch.zeros(1, 77, 8), {}]])
 
 
+class Halves(io.ComfyNode):
+    """A MASK of an image's size: 1 on the left, a ramp, 0 on the right."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestHalves",
+            inputs=[io.Image.Input("image"), io.Float.Input("fill", default=1.0)],
+            outputs=[io.Mask.Output("mask")],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, fill: float) -> io.NodeOutput:
+        height, width = image.shape[1:3]
+        ramp = (1.5 - torch.linspace(0, 3, width)).clamp(0, 1) * fill
+        return io.NodeOutput(ramp.expand(1, height, width).clone())
+
+
+class Compare(io.ComfyNode):
+    """Largest and mean difference of two images, inside and outside of a mask, and the first one's shape."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestCompare",
+            inputs=[io.Image.Input("first"), io.Image.Input("second"), io.Mask.Input("mask", optional=True)],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, first: torch.Tensor, second: torch.Tensor, mask: torch.Tensor | None = None) -> io.NodeOutput:
+        found: dict[str, Any] = {"shape": list(first.shape)}
+        if first.shape == second.shape:
+            difference = (first - second).abs()
+            inside = torch.ones_like(difference[..., 0]) if mask is None else mask.expand(difference.shape[:-1])
+            for name, where in (("inside", inside > 0), ("outside", inside == 0)):
+                part = difference[where]
+                found[name] = {"max": float(part.max()), "mean": float(part.mean())} if len(part) else None
+        return io.NodeOutput(ui=ui.PreviewText(json.dumps(found)))
+
+
 class TestNodes(ComfyExtension):
     """Hands the nodes to the host."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TinySD, Patch, Fingerprint, Spoil, SpoilLatent, NoConditioning]
+        return [TinySD, Patch, Fingerprint, Spoil, SpoilLatent, NoConditioning, Halves, Compare]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

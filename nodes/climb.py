@@ -1,0 +1,199 @@
+"""What DMAP Optimize does: the ascent from the sockets' values, shown while it runs, rescued when it is stopped."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..dmap.ascent import Ascent, AscentSettings
+from ..dmap.chain import Chain, checkpoint_calls, keep_activations
+from ..dmap.degradations import Degradation
+from ..dmap.fidelity import Fidelity
+from ..dmap.fidelity import fidelity as make_fidelity
+from ..dmap.judge import Judge, warnings
+from ..dmap.latent_prior import LatentPrior
+from ..dmap.layout import Layout
+from ..dmap.objective import Objective
+from ..dmap.priors import Prior, check_gradient
+from ..dmap.regions import Region, on_latent
+from ..dmap.tiles import TiledFidelity, TiledPrior, lay_out
+from .host import images, picture, session
+from .options import HostRegion, Safeguards
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is climbed.
+
+    Attributes:
+        path: with the photograph and the mask that it knows.
+        photograph: (B, 3, h', w') in [0, 1], what the fidelity compares with.
+        prior, degradation, regions, safeguards: of the sockets.
+    """
+
+    path: session.HostPath
+    photograph: Tensor
+    prior: session.HostPrior
+    degradation: Degradation | None
+    regions: tuple[HostRegion, ...]
+    safeguards: Safeguards | None
+
+    def patchers(self) -> tuple[Any, ...]:
+        """All patchers of all quality models, each once."""
+        parts = [self.prior, *(region.prior for region in self.regions if region.prior is not None)]
+        if self.safeguards is not None and self.safeguards.judge is not None:
+            parts.append(self.safeguards.judge)
+        return session.HostPrior.of(self.prior.prior, *parts).patchers
+
+
+def _tiled(prior: Prior, layout: Layout) -> Prior:
+    return TiledPrior(prior, layout.tile, layout.overlap) if layout.tile else prior
+
+
+def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widgets: dict[str, Any]) -> Ascent:
+    """The ascent, ready to run; the prior's gradient has been checked on the photograph.
+
+    Raises:
+        ValueError: for values out of range, or a prior that cannot be climbed.
+    """
+    assert host.decode is not None
+    path, layout, safe = problem.path.path.to(host.device), problem.path.path.layout, problem.safeguards
+    # Clones: what nodes make under inference mode cannot be saved for a backward pass.
+    y, prior = problem.photograph.to(host.device).clone(), _tiled(problem.prior.prior, layout)
+    known = problem.path.photograph
+    backdrop = y if known is None else known[:, :3].to(host.device).clone().clamp(0, 1)
+    mask = None if problem.path.mask is None else problem.path.mask.to(host.device).clone()
+    ratio = vae.spacial_compression_decode()
+    denoise, decode = lay_out(host.denoise, host.decode, layout, ratio, path.latent, backdrop)
+    chain = Chain(path, denoise, decode, keep_activations if layout.tile else checkpoint_calls)
+    distance: Fidelity = make_fidelity(widgets["fidelity"])
+    objective = Objective(
+        prior,
+        TiledFidelity(distance, layout.tile, layout.overlap) if layout.tile else distance,
+        y,
+        widgets["prior_weight"],
+        widgets["fidelity_weight"],
+        widgets["shift"],
+        widgets["seed"],
+        degradation=problem.degradation,
+        mask=mask,
+        regions=_regions(problem, host, vae, node, prior),
+        backdrop=backdrop,
+    )
+    settings = AscentSettings(*(widgets[key] for key in ("iterations", "rule", "step_size", "target_score")))
+    ascent = Ascent(
+        chain,
+        objective,
+        settings,
+        judge=_judge(safe, layout),
+        latent_prior=None if safe is None else LatentPrior(chain.start(), *safe.latent_weights),
+        movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
+    )
+    with torch.no_grad():
+        ascent.trace.photograph_prior = prior(backdrop).tolist()
+    if widgets["prior_weight"] > 0:
+        part = backdrop[:1, :, : layout.tile, : layout.tile] if layout.tile else backdrop[:1]
+        check_gradient(problem.prior.prior, part)
+    return ascent
+
+
+def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior: Prior) -> list[Region]:
+    terms = []
+    for region in problem.regions:
+        mask = picture.mask_for(region.mask, problem.path, vae, node, "regions")
+        own = prior if region.prior is None else _tiled(region.prior.prior, problem.path.path.layout)
+        terms.append(Region(own, region.weight, None if mask is None else mask.to(host.device).clone()))
+    return terms
+
+
+def _judge(safe: Safeguards | None, layout: Layout) -> Judge | None:
+    if safe is None or safe.judge is None:
+        return None
+    return Judge(_tiled(safe.judge.prior, layout), safe.patience, safe.tolerance, safe.keep == "judge")
+
+
+def _line(ascent: Ascent) -> str:
+    """Terms of the last iteration and the time left, of the first image."""
+    row, total = ascent.trace.rows[-1], ascent.settings.iterations
+    judge = f", judge {row.judge[0]:.1f}" if row.judge else ""
+    # The last evaluation has no backward pass, the first no change before it: an iteration is their mean.
+    left = row.seconds / (row.iteration + 1) * (total - row.iteration)
+    return (
+        f"iteration {row.iteration} of {total}: objective {row.objective[0]:.2f}, quality {row.prior[0]:.1f}, "
+        f"distance {row.fidelity[0]:.4f}{judge}, {_time(left)} left"
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
+    """Climb; whatever ends it early, the best image so far is saved.
+
+    Returns:
+        False if the user interrupted it: what it has reached is kept and the graph goes on.
+    """
+
+    def show(state: Ascent) -> None:
+        progress.update(state.trace.rows[-1].iteration + 1, state.image)
+        images.show_text(node_id, _line(state))
+
+    try:
+        ascent.run(show)
+    except BaseException as error:  # the host's interrupt is a BaseException in newer versions
+        if ascent.image is None:
+            raise
+        files = images.save_rescued(ascent.image, "dmap_best_so_far")
+        images.show_text(node_id, f"stopped early; best image so far: output/{files[0]}")
+        if not session.is_interrupt(error):
+            raise
+        ascent.trace.stopped = ["interrupt" if why == "running" else why for why in ascent.trace.stopped]
+        return False
+    return True
+
+
+def summary(ascent: Ascent) -> str:
+    """A line an image, and the warnings."""
+    lines = []
+    for index, best in enumerate(ascent.trace.best_iteration):
+        first, row = ascent.trace.rows[0], ascent.trace.rows[best]
+        judge = f", judge {first.judge[index]:.1f} -> {row.judge[index]:.1f}" if row.judge else ""
+        lines.append(
+            f"quality {first.prior[index]:.1f} -> {row.prior[index]:.1f}, distance {row.fidelity[index]:.4f}{judge}, "
+            f"best at iteration {best}, stopped by {ascent.trace.stopped[index]}"
+        )
+    return "\n".join([*lines, *warnings(ascent.trace)])
+
+
+_interrupted: Counter[str] = Counter()
+KEYS = (
+    "iterations",
+    "prior_weight",
+    "fidelity",
+    "fidelity_weight",
+    "rule",
+    "step_size",
+    "target_score",
+    "shift",
+    "seed",
+)
+
+
+def _key(widgets: dict[str, Any]) -> str:
+    return json.dumps([widgets.get(key) for key in KEYS])
+
+
+def note_interrupt(widgets: dict[str, Any]) -> None:
+    """Remember that an ascent with these widgets was cut off, so that the same graph computes it anew."""
+    _interrupted[_key(widgets)] += 1
+
+
+def interrupts(widgets: dict[str, Any]) -> int:
+    """How often ascents with these widgets were cut off in this run of the host."""
+    return _interrupted[_key(widgets)]

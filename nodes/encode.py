@@ -1,0 +1,54 @@
+"""DMAP Encode Photo: a photograph of any size to a latent that remembers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+
+from .host import images, picture, session
+from .schema import schema
+
+NODE = "DMAP Encode Photo"
+
+
+class DMAPEncode(io.ComfyNode):
+    """Encodes without cropping; the photograph itself travels with the latent."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="DMAPEncode",
+            display_name=NODE,
+            search_aliases=["VAE Encode", "encode photograph", "any size"],
+            description="Encodes a photograph of any size: VAE Encode crops sides that are no multiples of the latent "
+            "grid, this node fills them up and DMAP Decode gives the full size back, with its alpha channel.",
+            inputs=[
+                io.Image.Input("image", tooltip="The photograph; grey and alpha are welcome."),
+                io.Vae.Input("vae", tooltip="The VAE of the model."),
+                io.Int.Input(
+                    "tile",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    step=64,
+                    tooltip="Side of the tiles to encode in, in pixels, for photographs that do not fit into memory; "
+                    "0 encodes at once (the host falls back to tiles by itself when memory runs out).",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output("latent", display_name="latent", tooltip="For DMAP Invert, or any other node."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, vae: Any, tile: int) -> io.NodeOutput:
+        session.check_vae(vae, NODE)
+        pixels = picture.fill_up(images.from_image_socket(image, NODE, "image"), vae.spacial_compression_encode())
+        socket = pixels.movedim(1, -1)
+        if tile and max(pixels.shape[-2:]) > tile:
+            samples = vae.encode_tiled(socket, tile_x=tile, tile_y=tile, overlap=tile // 8)
+        else:
+            samples = vae.encode(socket)
+        return io.NodeOutput({"samples": samples, picture.PHOTOGRAPH: image})

@@ -1,0 +1,240 @@
+"""Masks, sizes, strength, degradations, regions, safeguards, tiles and presets, in a real host on the demo models."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from dmap.presets import PRESETS
+from scripts.host import HostError, Server
+
+SETTINGS = {
+    "iterations": 1, "prior_weight": 1.0, "fidelity": "nlpd_colour", "fidelity_weight": 10.0, "rule": "adam",
+    "step_size": 0.03, "target_score": 200.0, "shift": 0, "seed": 0,
+}  # fmt: skip
+
+
+class Restoration:
+    """The graph on the demo models, up to DMAP Optimize; 75x69 px, one step, one iteration."""
+
+    def __init__(self, tools: dict[str, Any], spoil: str = "none", invert: dict[str, Any] | None = None) -> None:
+        self.graph = tools["Graph"]()
+        add = self.graph.add
+        self.demo = add("DMAPLoadDemoModels")
+        loaded = add("LoadImage", image="prime.png")
+        self.image = (add("DMAPTestSpoil", image=(loaded, 0), kind=spoil), 0)
+        self.latent = (add("DMAPEncode", image=self.image, vae=(self.demo, 2), tile=0), 0)
+        options = {"solver": "residual_ddim", "steps": 1, "strength": 0.3, "max_error": 0.05, **(invert or {})}
+        self.invert = add("DMAPInvert", model=(self.demo, 0), latent=self.latent, positive=(self.demo, 1), **options)
+        self.prior = (add("DMAPLoadPrior", name="dmap_quality"), 0)
+
+    def optimise(self, **options: Any) -> str:
+        sockets = {"path": (self.invert, 0), "vae": (self.demo, 2), "prior": self.prior, "image": self.image}
+        key: str = self.graph.add("DMAPOptimize", **{**sockets, **SETTINGS, **options})
+        return key
+
+    def decode(self, source: str, **options: Any) -> tuple[str, int]:
+        return self.graph.add("DMAPDecode", path=(source, 0), vae=(self.demo, 2), **options), 0
+
+    def compare(self, first: tuple[str, int], second: tuple[str, int], mask: tuple[str, int] | None = None) -> str:
+        more = {} if mask is None else {"mask": mask}
+        key: str = self.graph.add("DMAPTestCompare", first=first, second=second, **more)
+        return key
+
+
+def read(outputs: dict[str, Any], node: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(outputs[node]["text"][0])
+    return found
+
+
+def trace(outputs: dict[str, Any], node: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(outputs[node]["dmap_trace"][0])
+    return found
+
+
+def test_a_strength_that_holds(server: Server, tools: dict[str, Any]) -> None:
+    """0 is the autoencoder's round trip, 1 the method, monotone between; with all lost detail 0 is the photograph."""
+    made = Restoration(tools)
+    best = made.optimise()
+    encoded = made.graph.add("VAEDecode", samples=made.latent, vae=(made.demo, 2))
+    whole = made.graph.add("ImageCrop", image=(encoded, 0), width=75, height=69, x=0, y=0)
+    start = made.decode(best, strength=0.0, colour="off")
+    steps = [made.decode(best, strength=s, colour="off") for s in (0.25, 0.5, 0.75, 1.0)]
+    from_start = [made.compare(step, start) for step in steps]
+    trip = made.compare(start, (whole, 0))
+    exact = made.compare(made.decode(best, strength=0.0, detail=1.0), made.image)
+    coloured = made.compare(made.decode(best), made.decode(best, colour="wavelet"))
+    outputs = server.run(made.graph.prompt)
+    assert read(outputs, trip)["shape"] == [1, 69, 75, 3]
+    assert read(outputs, trip)["inside"]["max"] < 1e-4
+    changes = [read(outputs, node)["inside"]["mean"] for node in from_start]
+    assert changes == sorted(changes)
+    assert changes[0] > 1e-5
+    assert changes[3] > 2 * changes[0]
+    assert read(outputs, exact)["inside"]["max"] < 1e-5
+    assert 0 < read(outputs, coloured)["inside"]["max"] < 0.05
+
+
+@pytest.mark.parametrize("latent", ["whole", "cropped"])
+def test_outside_a_mask_nothing_changes_by_a_bit(server: Server, tools: dict[str, Any], latent: str) -> None:
+    """Values between 8-bit levels and out of range, and alpha: kept, for DMAP Encode Photo and for VAE Encode."""
+    made = Restoration(tools, "float")
+    photograph = made.image
+    if latent == "cropped":
+        encoded = made.graph.add("VAEEncode", pixels=made.image, vae=(made.demo, 2))
+        made.graph.prompt[made.invert]["inputs"]["latent"] = [encoded, 0]
+        photograph = (made.graph.add("ImageCrop", image=made.image, width=72, height=68, x=1, y=0), 0)
+    mask = (made.graph.add("DMAPTestHalves", image=made.image, fill=1.0), 0)
+    half = (made.graph.add("DMAPTestHalves", image=photograph, fill=1.0), 0)
+    result = made.decode(made.optimise(mask=mask, feather=4))
+    compared = made.compare(result, photograph, half)
+    found = read(server.run(made.graph.prompt), compared)
+    assert found["shape"] == ([1, 69, 75, 4] if latent == "whole" else [1, 68, 72, 4])
+    assert found["outside"]["max"] == 0.0
+    assert found["inside"]["max"] > 1e-3
+
+
+def test_degradations_are_undone(server: Server, tools: dict[str, Any]) -> None:
+    """All of them in a chain; the fidelity then speaks of the degraded image."""
+    made = Restoration(tools)
+    add = made.graph.add
+    mask = (add("DMAPTestHalves", image=made.image, fill=1.0), 0)
+    chain = add("DMAPDegradationBlur", sigma=0.8)
+    chain = add("DMAPDegradationMotion", length=3.0, angle=20.0, before=(chain, 0))
+    chain = add("DMAPDegradationJPEG", quality=60, before=(chain, 0))
+    chain = add("DMAPDegradationInpaint", mask=mask, before=(chain, 0))
+    known, blind = made.optimise(degradation=(chain, 0), feather=0), made.optimise()
+    for node in (known, blind):
+        add("PreviewImage", images=made.decode(node))
+    outputs = server.run(made.graph.prompt)
+    rows = [trace(outputs, node)["rows"] for node in (known, blind)]
+    assert rows[0][0]["prior"] == rows[1][0]["prior"]
+    assert rows[0][0]["fidelity"] != rows[1][0]["fidelity"]
+    assert len(rows[0]) == 2
+
+
+def test_super_resolution(server: Server, tools: dict[str, Any]) -> None:
+    made = Restoration(tools)
+    add = made.graph.add
+    large = add("ImageScaleBy", image=made.image, upscale_method="bicubic", scale_by=2.0)
+    latent = add("DMAPEncode", image=(large, 0), vae=(made.demo, 2), tile=0)
+    made.graph.prompt[made.invert]["inputs"]["latent"] = [latent, 0]
+    down = add("DMAPDegradationDownscale", factor=2.0)
+    best = made.optimise(degradation=(down, 0))
+    shape = made.compare(made.decode(best), (large, 0))
+    outputs = server.run(made.graph.prompt)
+    assert read(outputs, shape)["shape"] == [1, 138, 150, 3]
+    made.graph.prompt[best]["inputs"]["image"] = [large, 0]
+    text = tools["failure"](server, made.graph.prompt)
+    assert all(word in text for word in ("DMAP Optimize", "'image'", "150x138", "75x69", "not its enlargement")), text
+
+
+def test_regions_and_safeguards(server: Server, tools: dict[str, Any]) -> None:
+    """A judge that is never pleased ends the ascent; a region of weight 0 leaves the prior no say there."""
+    made = Restoration(tools)
+    add = made.graph.add
+    mask = (add("DMAPTestHalves", image=made.image, fill=1.0), 0)
+    strong = add("DMAPRegion", mask=mask, prior_weight=3.0, prior=made.prior)
+    both = add("DMAPRegion", mask=mask, prior_weight=0.5, regions=(strong, 0))
+    safe = add(
+        "DMAPSafeguards", judge=(add("DMAPMixPriors", mode="mean", prior_1=made.prior, prior_2=made.prior, weight_1=1.0,
+        weight_2=1.0, weight_3=1.0, weight_4=1.0), 0), patience=1, tolerance=0.0, keep="judge",
+        latent_norm_weight=5.0, whiteness_weight=5.0,
+    )  # fmt: skip
+    best = made.optimise(regions=(both, 0), safeguards=(safe, 0), iterations=2)
+    add("PreviewImage", images=made.decode(best))
+    outputs = server.run(made.graph.prompt)
+    found = trace(outputs, best)
+    assert all(len(row["judge"]) == 1 for row in found["rows"])
+    scores = [row["judge"][0] for row in found["rows"]]
+    assert found["best_iteration"][0] == scores.index(max(scores))
+    assert "judge" in outputs[best]["text"][0]
+
+
+def test_tiles(server: Server, tools: dict[str, Any]) -> None:
+    """Inverted, climbed, decoded by tiles: exact at the start, near the whole in the end; tied conditioning refused."""
+    made = Restoration(tools)
+    tiles = made.graph.add("DMAPTiles", tile=64, overlap=16)
+    whole = made.decode(made.optimise(step_size=0.001))
+    made.graph.prompt[made.invert]["inputs"]["tiles"] = [tiles, 0]
+    start = made.decode(made.invert, colour="off")
+    best = made.optimise(step_size=0.001)
+    near = made.compare(made.decode(best), made.image)
+    trip = made.compare(start, made.image)
+    made.graph.add("PreviewImage", images=whole)
+    outputs = server.run(made.graph.prompt)
+    assert float(outputs[made.invert]["text"][0].rsplit(" ", 1)[-1]) < 1e-4
+    assert read(outputs, trip)["inside"]["mean"] < 0.04
+    assert read(outputs, near)["inside"]["mean"] < 0.04
+    mask = made.graph.add("SolidMask", value=1.0, width=75, height=69)
+    tied = made.graph.add(
+        "ConditioningSetMask", conditioning=(made.demo, 1), mask=(mask, 0), strength=1.0, set_cond_area="default"
+    )
+    made.graph.prompt[made.invert]["inputs"]["positive"] = [tied, 0]
+    text = tools["failure"](server, made.graph.prompt)
+    assert all(word in text for word in ("DMAP Invert", "'tiles'", "a mask")), text
+
+
+def test_a_preset_counts_without_a_browser(server: Server, tools: dict[str, Any]) -> None:
+    """Its values are used whatever the other widgets say; a target of 0 would have stopped at once."""
+    made = Restoration(tools, invert={"steps": 2, "preset": "after another restorer"})
+    best = made.optimise(preset="after another restorer", target_score=0.0, iterations=999)
+    made.graph.add("PreviewImage", images=made.decode(best))
+    found = trace(server.run(made.graph.prompt), best)
+    preset = PRESETS["after another restorer"].optimize
+    assert found["settings"] == {key: preset[key] for key in ("iterations", "rule", "step_size", "target_score")}
+    made.graph.prompt[best]["inputs"]["preset"] = "no such preset"
+    with pytest.raises(HostError, match="preset"):
+        server.run(made.graph.prompt)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda made: made.optimise(mask=(made.graph.add("SolidMask", value=0.0, width=75, height=69), 0)), ["empty"]),
+        (lambda made: _detail_without_photograph(made), ["DMAP Decode", "detail", "'photograph'"]),
+        (lambda made: made.optimise(safeguards=(_keep_without_judge(made), 0)), ["DMAP Safeguards", "judge"]),
+        (lambda made: _bad_tiles(made), ["DMAP Tiles", "overlap"]),
+    ],
+)
+def test_wrong_use_is_named(server: Server, tools: dict[str, Any], build: Any, words: list[str]) -> None:
+    made = Restoration(tools)
+    made.graph.add("PreviewImage", images=made.decode(build(made)))
+    text = tools["failure"](server, made.graph.prompt)
+    assert all(word in text for word in words), text
+
+
+def _detail_without_photograph(made: Restoration) -> str:
+    encoded = made.graph.add("VAEEncode", pixels=made.image, vae=(made.demo, 2))
+    made.graph.prompt[made.invert]["inputs"]["latent"] = [encoded, 0]
+    made.graph.add("PreviewImage", images=made.decode(made.invert, detail=0.5))
+    return made.invert
+
+
+def _keep_without_judge(made: Restoration) -> str:
+    key: str = made.graph.add(
+        "DMAPSafeguards", patience=1, tolerance=0.0, keep="judge", latent_norm_weight=0.0, whiteness_weight=0.0
+    )
+    return key
+
+
+def _bad_tiles(made: Restoration) -> str:
+    tiles = made.graph.add("DMAPTiles", tile=128, overlap=96)
+    made.graph.prompt[made.invert]["inputs"]["tiles"] = [tiles, 0]
+    return made.invert
+
+
+def test_a_photograph_on_its_side_comes_upright(server: Server, tools: dict[str, Any]) -> None:
+    """The host turns files by their EXIF mark; the result has the upright size."""
+    with Image.open(server.base / "input" / "prime.png") as image:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.convert("RGB").save(server.base / "input" / "turned.jpg", exif=exif, quality=95)
+    made = Restoration(tools)
+    (loader,) = [key for key, node in made.graph.prompt.items() if node["class_type"] == "LoadImage"]
+    made.graph.prompt[loader]["inputs"]["image"] = "turned.jpg"
+    shape = made.compare(made.decode(made.invert), made.image)
+    assert read(server.run(made.graph.prompt), shape)["shape"] == [1, 75, 69, 3]
