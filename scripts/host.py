@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACK = "ComfyUI-DMAP"
-START_SECONDS = 180.0
+START_SECONDS = 420.0
 
 
 class HostError(RuntimeError):

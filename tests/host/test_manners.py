@@ -136,6 +136,35 @@ def test_the_objective_rises(server: Server, tools: dict[str, Any], kind: str, s
     assert values[-1] > values[0]
 
 
+@pytest.mark.parametrize("kind", ["SD2 EPS", "SD2 V_PREDICTION", "SDXL EPS", "SDXL V_PREDICTION"])
+def test_stable_diffusion_2_and_xl(server: Server, tools: dict[str, Any], kind: str) -> None:
+    """The host's own classes at a tenth of their width: exact round trip, and the objective rises."""
+    graph = tools["Graph"]()
+    parts = tiny(graph, kind)
+    parts["positive"] = (graph.add("DMAPTestConditioning", kind="wide"), 0)
+    optimise, decode = restore(graph, parts, steps=2, iterations=2, step_size=0.005)
+    graph.add("PreviewImage", images=(decode, 0))
+    outputs = server.run(graph.prompt)
+    values = [row["objective"][0] for row in trace(outputs, optimise)["rows"]]
+    assert values[-1] > values[0]
+    (invert,) = workflow.nodes_of(graph.prompt, "DMAPInvert")
+    assert float(outputs[invert]["text"][0].rsplit(" ", 1)[-1]) < 1e-4
+
+
+def test_the_size_conditioning_of_sdxl_counts(server: Server, tools: dict[str, Any]) -> None:
+    """The picture's own size is what SDXL is told when the conditioning does not say another."""
+    ends = []
+    for size in (0, 128, 1024):
+        graph = tools["Graph"]()
+        parts = tiny(graph, "SDXL EPS")
+        parts["positive"] = (graph.add("DMAPTestConditioning", kind="wide", size=size), 0)
+        optimise, decode = restore(graph, parts, steps=2, iterations=1, rule="momentum", step_size=5.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        ends.append(trace(server.run(graph.prompt), optimise)["rows"][-1]["objective"][0])
+    assert ends[0] == pytest.approx(ends[1], rel=1e-9)
+    assert ends[0] != ends[2]
+
+
 def test_a_saved_path_goes_on(server: Server, tools: dict[str, Any]) -> None:
     """Two iterations, saved; loading it and two more start where the first left off; files elsewhere are refused."""
     graph = tools["Graph"]()
@@ -265,29 +294,32 @@ def test_a_lora_rides_along(server: Server, tools: dict[str, Any], sd15: str) ->
     assert results[0][1]["objective"][0] != results[1][1]["objective"][0]
 
 
-def test_an_interrupt_saves_the_best_and_the_next_prompt_runs(server: Server, demo_prompt: dict[str, Any]) -> None:
+def test_an_interrupt_gives_the_best_to_the_graph(server: Server, demo_prompt: dict[str, Any]) -> None:
+    """Saved, and handed on: the prompt ends well with the best so far, and the same prompt computes it anew."""
     (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
-    demo_prompt[optimise]["inputs"] |= {"iterations": 500, "target_score": 200.0, "seed": 11}
-    server.free()
-    time.sleep(2)  # so that loading the prior shows in the log and tells that the ascent begins
-    log_before = server.log.stat().st_size
-    prompt_id = server.queue(demo_prompt)
-    deadline = time.monotonic() + 120
-    rescued = set(server.base.glob("output/dmap_best_so_far_*.png"))
-    while b"Requested to load OwnQuality" not in server.log.read_bytes()[log_before:] and time.monotonic() < deadline:
-        if not server.get("/queue")["queue_running"]:
+    demo_prompt[optimise]["inputs"] |= {"iterations": 900, "target_score": 200.0, "seed": 11}
+    done = 0
+    for wait in (8, 8, 60):  # before the first evaluation there is no best yet: then the prompt is only interrupted
+        before = {name: set(server.base.glob(f"output/{name}_*.png")) for name in ("dmap_best_so_far", "DMAP_restored")}
+        prompt_id = server.queue(demo_prompt)
+        time.sleep(wait)
+        server.request("/interrupt", b"{}")
+        try:
+            found = trace(server.wait(prompt_id, 120)["outputs"], optimise)
+        except HostError as error:
+            if "interrupted" not in str(error):
+                raise
+            continue
+        assert found["stopped"] == ["interrupt"]
+        assert 1 <= len(found["rows"]) < 900
+        for name, files in before.items():  # the second time too: nothing came from the host's cache
+            (new,) = set(server.base.glob(f"output/{name}_*.png")) - files
+            with Image.open(new) as best:
+                assert best.size == (128, 128)
+        done += 1
+        if done == 2:
             break
-        time.sleep(0.2)
-    time.sleep(6)
-    began = time.monotonic()
-    server.request("/interrupt", b"{}")
-    with pytest.raises(HostError, match="interrupted"):
-        server.wait(prompt_id, 60)
-    assert time.monotonic() - began < 20
-    files = set(server.base.glob("output/dmap_best_so_far_*.png")) - rescued
-    assert len(files) == 1
-    with Image.open(files.pop()) as best:
-        assert best.size == (128, 128)
+    assert done >= 1
     demo_prompt[optimise]["inputs"] |= {"iterations": 1, "seed": 12}
     assert trace(server.run(demo_prompt), optimise)["stopped"] == ["iterations"]
 

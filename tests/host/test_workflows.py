@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts import workflow
+from scripts import english, workflow
 from scripts.host import ROOT, Server
 
 WORKFLOWS = ROOT / "workflows"
+NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl"}
 SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")
 
@@ -68,6 +69,27 @@ def test_the_same_seed_gives_the_same_image(server: Server, demo_prompt: dict[st
         server.free()
     assert results[0] == results[2]
     assert results[0] != results[1]
+
+
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - NEED_CHECKPOINTS))
+def test_the_demo_models_run_it(server: Server, definitions: dict[str, Any], name: str) -> None:
+    """Every template that needs no checkpoint, end to end at 96 px with one iteration."""
+    saved = workflow.load(WORKFLOWS / f"{name}.json")
+    kinds = {node["type"] for node in saved["nodes"]}
+    photograph = "scratched.png" if "DMAPDegradationInpaint" in kinds else "tiny.png"
+    overrides: dict[str, dict[str, Any]] = {
+        "LoadImage": {"image": photograph},
+        "DMAPInvert": {"steps": 1, "preset": "custom"},
+        "DMAPOptimize": {"iterations": 1, "preset": "custom"},
+    }
+    if "DMAPTiles" in kinds:
+        overrides["DMAPTiles"] = {"tile": 64, "overlap": 16}
+    prompt = workflow.to_prompt(saved, definitions, overrides)
+    outputs = server.run(prompt)
+    for title in ("Restored", "Before | after"):
+        assert picture(server, by_title(prompt, outputs, title)["images"][0]).std() > 0.01
+    for key in workflow.nodes_of(prompt, "DMAPOptimize"):
+        assert len(json.loads(outputs[key]["dmap_trace"][0])["rows"]) == 2
 
 
 @pytest.mark.slow
@@ -162,3 +184,18 @@ def test_help_pages_and_chinese_names(server: Server, definitions: dict[str, Any
         sockets = {key for group in ("required", "optional") for key in definition["input"].get(group, {})}
         assert set(chinese[name].get("inputs", {})) == sockets, name
         assert len(chinese[name].get("outputs", {})) == len(definition["output"]), name
+
+
+def test_english_names_are_the_nodes_own(server: Server, definitions: dict[str, Any]) -> None:
+    """After a change of texts: python -m scripts.english."""
+    assert json.loads(english.FILE.read_text(encoding="utf-8")) == english.names(definitions)
+
+
+def test_help_pages_have_pictures_and_first_values(server: Server, definitions: dict[str, Any]) -> None:
+    for name in definitions:
+        if name.startswith("DMAP") and not name.startswith("DMAPTest"):
+            page = server.request(f"/extensions/ComfyUI-DMAP/docs/{name}.md").decode()
+            assert "**When:**" in page or "**How to read it:**" in page, name
+            assert f"![{name}](images/{name}.png)" in page
+            with Image.open(io.BytesIO(server.request(f"/extensions/ComfyUI-DMAP/docs/images/{name}.png"))) as image:
+                assert min(image.size) > 40

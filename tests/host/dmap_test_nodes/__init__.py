@@ -75,6 +75,23 @@ class TinyConfig(comfy.supported_models.SD15):
     }
 
 
+SD2 = {"context_dim": 96, "use_linear_in_transformer": True, "num_head_channels": 32}
+SDXL = {**SD2, "transformer_depth": [0, 1], "transformer_depth_output": [0, 0, 1, 1]}
+SDXL |= {"adm_in_channels": 2816, "num_classes": "sequential"}
+
+
+class TinySD2(comfy.supported_models.SD20):
+    """Stable Diffusion 2 at a tenth of its width."""
+
+    unet_config = {**TinyConfig.unet_config, **SD2}
+
+
+class TinySDXL(comfy.supported_models.SDXL):
+    """Stable Diffusion XL at a tenth of its width, with its full size conditioning."""
+
+    unet_config = {**TinyConfig.unet_config, **SD2, "adm_in_channels": 2816}
+
+
 class TinyText(comfy.sd1_clip.SDClipModel):
     """The text encoder of that size."""
 
@@ -118,7 +135,7 @@ class TinySD(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        kinds = ["EPS", "V_PREDICTION", "FLOW"]
+        kinds = ["EPS", "V_PREDICTION", "FLOW", "SD2 EPS", "SD2 V_PREDICTION", "SDXL EPS", "SDXL V_PREDICTION"]
         return io.Schema(
             node_id="DMAPTestTinySD",
             inputs=[io.Combo.Input("kind", options=kinds), io.Int.Input("channels", default=4)],
@@ -127,9 +144,16 @@ class TinySD(io.ComfyNode):
 
     @classmethod
     def execute(cls, kind: str, channels: int) -> io.NodeOutput:
-        config = TinyConfig({**UNET, "in_channels": channels, "out_channels": channels})
+        family, _, prediction = kind.rpartition(" ")
+        classes: dict[str, tuple[Any, dict[str, Any], Any]] = {
+            "": (TinyConfig, {}, comfy.model_base.BaseModel),
+            "SD2": (TinySD2, SD2, comfy.model_base.BaseModel),
+            "SDXL": (TinySDXL, SDXL, comfy.model_base.SDXL),
+        }
+        config_class, extra, model_class = classes[family]
+        config = config_class({**UNET, **extra, "in_channels": channels, "out_channels": channels})
         config.set_inference_dtype(torch.float32, None)
-        model = comfy.model_base.BaseModel(config, comfy.model_base.ModelType[kind], device="cpu")
+        model = model_class(config, comfy.model_base.ModelType[prediction], device="cpu")
         randomise(model.diffusion_model, 0)
         patcher = comfy.model_patcher.ModelPatcher(
             model,
@@ -258,18 +282,26 @@ class SpoilLatent(io.ComfyNode):
 
 
 class NoConditioning(io.ComfyNode):
-    """An empty CONDITIONING, or one of a wrong width."""
+    """An empty CONDITIONING, one of a wrong width, or one for the tiny Stable Diffusion 2 and XL."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DMAPTestConditioning",
-            inputs=[io.Combo.Input("kind", options=["empty", "narrow"])],
+            inputs=[
+                io.Combo.Input("kind", options=["empty", "narrow", "wide"]),
+                io.Int.Input("size", default=0, optional=True, tooltip="For Stable Diffusion XL; 0 = not said."),
+            ],
             outputs=[io.Conditioning.Output("positive")],
         )
 
     @classmethod
-    def execute(cls, kind: str) -> io.NodeOutput:
+    def execute(cls, kind: str, size: int = 0) -> io.NodeOutput:
+        if kind == "wide":
+            generator = torch.Generator().manual_seed(0)
+            extra: dict[str, Any] = {"pooled_output": torch.randn(1, 1280, generator=generator)}
+            extra |= dict.fromkeys(("width", "height", "target_width", "target_height"), size) if size else {}
+            return io.NodeOutput([[torch.randn(1, 77, SD2["context_dim"], generator=generator), extra]])
         return io.NodeOutput([] if kind == "empty" else [[torch.zeros(1, 77, 8), {}]])
 
 
