@@ -16,12 +16,15 @@ from .degradation import (
 from .demo import DMAPLoadDemoModels
 from .encode import DMAPEncode
 from .files import DMAPLoadPath, DMAPSavePath
+from .host.files import register_iqa_folder
 from .invert import DMAPInvert
 from .optimize import DMAPOptimize
 from .options import DMAPRegion, DMAPSafeguards, DMAPTiles
 from .plot import DMAPPlotTrace
 from .prior import DMAPLoadPrior
 from .score import DMAPScoreImages
+
+register_iqa_folder()
 
 NODES: list[type[io.ComfyNode]] = [
     DMAPInvert,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..dmap.priors import prior_names
-from .host import images, models
+from .host import files, images, models
 from .schema import schema
 from .sockets import PriorSocket
 
@@ -23,10 +23,11 @@ class DMAPLoadPrior(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=prior_names(),
+                    options=prior_names(files.iqa_store()),
                     default="dmap_quality",
                     tooltip="dmap_quality comes with this pack. Names that begin with pyiqa: need the package pyiqa "
-                    "(noncommercial licence) and that model's weights; nothing is downloaded.",
+                    "(noncommercial licence) and that model's weights; nothing is downloaded. Names that begin with "
+                    "file: are mixtures, prior files in ComfyUI's folder models/iqa.",
                 )
             ],
             outputs=[
@@ -37,4 +38,4 @@ class DMAPLoadPrior(io.ComfyNode):
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         with images.named_errors("DMAP Load IQA Prior"):
-            return io.NodeOutput(models.load_prior_patcher(name))
+            return io.NodeOutput(models.load_prior_patchers(name))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import nss, own, pyiqa_adapter, spectrum
+from . import nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
+from .compose import MixedPrior
+from .weights import NOWHERE, WeightStore
 
 PRIORS: dict[str, Callable[[], Prior]] = {
     own.INFO.name: own.OwnQuality,
@@ -13,18 +15,22 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     spectrum.INFO.name: spectrum.NaturalSpectrum,
 }
 
-__all__ = ["PRIORS", "Prior", "PriorInfo", "check_gradient", "load_prior", "prior_names"]
+__all__ = ["PRIORS", "Prior", "PriorInfo", "WeightStore", "check_gradient", "load_prior", "prior_names"]
 
 
-def prior_names() -> list[str]:
-    """Names to choose from: the pack's own first, then pyiqa's, listed whether or not pyiqa is installed.
+def prior_names(store: WeightStore = NOWHERE) -> list[str]:
+    """Names to choose from: the pack's own first, then prior files, then pyiqa's, whether or not pyiqa is installed.
 
     A saved workflow thus stays valid everywhere; what is missing is said when the prior is loaded.
     """
-    return [*PRIORS, *(pyiqa_adapter.PREFIX + metric for metric in pyiqa_adapter.KNOWN)]
+    return [
+        *PRIORS,
+        *priorfile.names(store.folders),
+        *(pyiqa_adapter.PREFIX + metric for metric in pyiqa_adapter.KNOWN),
+    ]
 
 
-def load_prior(name: str) -> Prior:
+def load_prior(name: str, store: WeightStore = NOWHERE) -> Prior:
     """The prior of that name.
 
     Raises:
@@ -32,6 +38,10 @@ def load_prior(name: str) -> Prior:
     """
     if name in PRIORS:
         return PRIORS[name]()
+    if name.startswith(priorfile.PREFIX):
+        content = priorfile.read(priorfile.find(name, store.folders))
+        parts = [load_prior(part, store) for part, _ in content.parts]
+        return MixedPrior(parts, [weight for _, weight in content.parts], content.mix, content.name)
     if name.startswith(pyiqa_adapter.PREFIX):
         return pyiqa_adapter.PyiqaPrior(name.removeprefix(pyiqa_adapter.PREFIX))
-    raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names())}")
+    raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")

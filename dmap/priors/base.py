@@ -63,6 +63,10 @@ class Prior(nn.Module, ABC):
         self.check(image)
         return self.score_map(self.score(image))
 
+    def leaves(self) -> tuple[Prior, ...]:
+        """The priors that a composition is made of, each once; a prior that is none is its own leaf."""
+        return (self,)
+
     def check(self, image: Tensor) -> None:
         """Raise ValueError if the model cannot score the image."""
         if image.ndim != 4 or image.shape[1] != 3:

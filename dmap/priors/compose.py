@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,25 @@ def _joint_info(name: str, parts: Sequence[Prior], min_size: int) -> PriorInfo:
     )
 
 
-class MixedPrior(Prior):
+class Composition(Prior):
+    """A prior made of priors, on the common scale.
+
+    Args:
+        name: of the whole.
+        parts: at least one.
+        min_size: smallest side of an image in pixels.
+    """
+
+    def __init__(self, name: str, parts: Sequence[Prior], min_size: int) -> None:
+        super().__init__(_joint_info(name, parts, min_size), IdentityMap())
+        self.parts = nn.ModuleList(parts)
+
+    def leaves(self) -> tuple[Prior, ...]:
+        found = (leaf for part in self.parts for leaf in cast(Prior, part).leaves())
+        return tuple({id(leaf): leaf for leaf in found}.values())
+
+
+class MixedPrior(Composition):
     """Several priors as one, on the common scale.
 
     ``mean`` is the weighted mean of the mapped scores, the authors' hybrid (arXiv:2403.06406). ``softmin`` is
@@ -36,6 +54,7 @@ class MixedPrior(Prior):
         parts: at least one.
         weights: one a part, not negative, not all 0; they are divided by their sum.
         mode: "mean" or "softmin".
+        name: of the mixture; by default it tells the parts.
 
     Raises:
         ValueError: for other weights or modes.
@@ -45,7 +64,9 @@ class MixedPrior(Prior):
     temperature: ClassVar[float] = 5.0
     """T, in points of the common scale."""
 
-    def __init__(self, parts: Sequence[Prior], weights: Sequence[float], mode: str = "mean") -> None:
+    def __init__(
+        self, parts: Sequence[Prior], weights: Sequence[float], mode: str = "mean", name: str | None = None
+    ) -> None:
         if not parts or len(parts) != len(weights):
             raise ValueError(
                 f"mixed prior: got {len(parts)} priors and {len(weights)} weights; give one weight a prior"
@@ -54,11 +75,10 @@ class MixedPrior(Prior):
             raise ValueError(f"weights: got {list(weights)}; none may be negative and one must be greater than 0")
         if mode not in self.MODES:
             raise ValueError(f"mode: got {mode!r}, choose one of {', '.join(self.MODES)}")
-        name = (
-            f"{mode}({', '.join(f'{weight:g} {part.info.name}' for weight, part in zip(weights, parts, strict=True))})"
-        )
-        super().__init__(_joint_info(name, parts, max(part.info.min_size for part in parts)), IdentityMap())
-        self.parts = nn.ModuleList(parts)
+        if name is None:
+            terms = (f"{weight:g} {part.info.name}" for weight, part in zip(weights, parts, strict=True))
+            name = f"{mode}({', '.join(terms)})"
+        super().__init__(name, parts, max(part.info.min_size for part in parts))
         self.weights = [weight / sum(weights) for weight in weights]
         self.mode = mode
 
@@ -70,7 +90,7 @@ class MixedPrior(Prior):
         return -self.temperature * torch.logsumexp(weights.log() - scores / self.temperature, dim=0)
 
 
-class MultiScalePrior(Prior):
+class MultiScalePrior(Composition):
     """The mean of one prior's scores at several sizes; LIQE at 1 and 0.75 is the paper's MS-LIQE.
 
     Args:
@@ -86,21 +106,21 @@ class MultiScalePrior(Prior):
             raise ValueError(f"scales: got {list(scales)}; give factors in (0, 1], such as 1, 0.75")
         name = f"multiscale({part.info.name} at {', '.join(f'{scale:g}' for scale in scales)})"
         smallest = -int(-part.info.min_size // min(scales))
-        super().__init__(_joint_info(name, [part], smallest), IdentityMap())
-        self.part, self.scales = part, tuple(scales)
+        super().__init__(name, [part], smallest)
+        self.scales = tuple(scales)
 
     def score(self, image: Tensor) -> Tensor:
         scores = []
         for scale in self.scales:
-            size = [max(self.part.info.min_size, round(side * scale)) for side in image.shape[-2:]]
+            size = [max(cast(Prior, self.parts[0]).info.min_size, round(side * scale)) for side in image.shape[-2:]]
             resized = image
             if scale != 1:
                 resized = nn.functional.interpolate(image, size=size, mode="bicubic", antialias=True).clamp(0, 1)
-            scores.append(self.part(resized))
+            scores.append(self.parts[0](resized))
         return torch.stack(scores).mean(dim=0)
 
 
-class RobustPrior(Prior):
+class RobustPrior(Composition):
     """The mean of one prior's scores over small shifts and faint noise, against adversarial solutions.
 
     A texture that pleases the network only at one place of its sampling grid, or only at one exact value, loses. The
@@ -122,8 +142,8 @@ class RobustPrior(Prior):
             if not value >= least:
                 raise ValueError(f"{name}: got {value}, at least {least} is needed")
         name = f"robust({part.info.name}, {views} views, shift {shift}, noise {noise:g})"
-        super().__init__(_joint_info(name, [part], part.info.min_size + shift), IdentityMap())
-        self.part, self.views, self.shift, self.noise, self.seed = part, views, shift, noise, seed
+        super().__init__(name, [part], part.info.min_size + shift)
+        self.views, self.shift, self.noise, self.seed = views, shift, noise, seed
 
     def score(self, image: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(self.seed)
@@ -134,5 +154,5 @@ class RobustPrior(Prior):
             # One noise field for all images of a batch, so that each scores as it would alone.
             field = self.noise * torch.randn(1, 3, height, width, generator=generator)
             view = image[..., top : top + height, left : left + width] + field.to(image)
-            scores.append(self.part(view.clamp(0, 1)))
+            scores.append(self.parts[0](view.clamp(0, 1)))
         return torch.stack(scores).mean(dim=0)

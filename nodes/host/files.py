@@ -6,7 +6,23 @@ from pathlib import Path
 
 import folder_paths
 
+from ...dmap.priors import WeightStore
+
 SUFFIX = ".safetensors"
+IQA = "iqa"
+IQA_EXTENSIONS = {".safetensors", ".pth", ".pt", ".mat", ".json"}
+
+
+def register_iqa_folder() -> None:
+    """Make models/iqa a model folder of the host, beside those that the user's configuration names for it."""
+    folder_paths.add_model_folder_path(IQA, str(Path(folder_paths.models_dir) / IQA))
+    folders, extensions = folder_paths.folder_names_and_paths[IQA]
+    folder_paths.folder_names_and_paths[IQA] = (folders, set(extensions) | IQA_EXTENSIONS)
+
+
+def iqa_store() -> WeightStore:
+    """Where quality models' weights and prior files lie in this host."""
+    return WeightStore(tuple(Path(folder) for folder in folder_paths.get_folder_paths(IQA)))
 
 
 def new_output_file(prefix: str) -> Path:

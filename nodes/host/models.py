@@ -15,6 +15,7 @@ import torch
 
 from ...dmap.models import Autoencoder, LatentDenoiser, load_model, read_model
 from ...dmap.priors import load_prior
+from . import files
 from .session import HostPrior
 
 # The smallest network that the host's VAE class builds by itself; it is replaced at once by ours.
@@ -91,17 +92,20 @@ class DemoVAE(comfy.sd.VAE):  # type: ignore[misc]
         self.model_size()
 
 
-def load_prior_patcher(name: str) -> HostPrior:
-    """A prior by name, on the offload device until the host loads it.
+def load_prior_patchers(name: str) -> HostPrior:
+    """A prior by name, on the offload device until the host loads it; a mixture's parts one by one.
 
     Raises:
         ValueError: for an unknown name, or a prior that cannot be loaded here.
     """
     with torch.inference_mode(False), torch.no_grad():
-        prior = load_prior(name).eval().requires_grad_(False)
-    patcher = comfy.model_patcher.ModelPatcher(
-        prior,
-        load_device=comfy.model_management.get_torch_device(),
-        offload_device=comfy.model_management.unet_offload_device(),
+        prior = load_prior(name, files.iqa_store()).eval().requires_grad_(False)
+    patchers = (
+        comfy.model_patcher.ModelPatcher(
+            leaf,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+        for leaf in prior.leaves()
     )
-    return HostPrior(prior, (patcher,))
+    return HostPrior(prior, tuple(patchers))

@@ -20,8 +20,8 @@ SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")
 
 
-FILE_LISTS = {"file"}
-"""Widgets whose options are the files at hand."""
+FILE_LISTS = {("DMAPLoadPath", "file"), ("DMAPLoadPrior", "name")}
+"""Widgets whose options are, or depend on, the files at hand."""
 
 
 def picture(server: Server, saved: dict[str, str]) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -154,7 +154,7 @@ def test_node_interface_is_as_saved_workflows_expect(definitions: dict[str, Any]
     for name, definition in definitions.items():
         if name.startswith("DMAP") and not name.startswith("DMAPTest"):
             inputs = [
-                [key, spec[0], spec[1].get("default"), None if key in FILE_LISTS else spec[1].get("options")]
+                [key, spec[0], spec[1].get("default"), None if (name, key) in FILE_LISTS else spec[1].get("options")]
                 for group in ("required", "optional")
                 for key, spec in definition["input"].get(group, {}).items()
             ]
