@@ -9,6 +9,8 @@ from .host import files, images, models
 from .schema import schema
 from .sockets import PriorSocket
 
+NODE = "DMAP Load IQA Prior"
+
 
 class DMAPLoadPrior(io.ComfyNode):
     """Loads a no-reference image quality model as the prior."""
@@ -17,8 +19,8 @@ class DMAPLoadPrior(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="DMAPLoadPrior",
-            display_name="DMAP Load IQA Prior",
-            search_aliases=["quality model", "NR-IQA", "load IQA"],
+            display_name=NODE,
+            search_aliases=["quality model", "NR-IQA", "load IQA", "LIQE", "MUSIQ", "CLIP-IQA", "NIQE"],
             description="Loads the no-reference image quality (NR-IQA) model that judges what a good photograph is.",
             inputs=[
                 io.Combo.Input(
@@ -26,9 +28,38 @@ class DMAPLoadPrior(io.ComfyNode):
                     options=prior_names(files.iqa_store()),
                     default="dmap_quality",
                     tooltip="dmap_quality comes with this pack. Names that begin with pyiqa: need the package pyiqa "
-                    "(noncommercial licence) and that model's weights; nothing is downloaded. Names that begin with "
+                    "(noncommercial licence) and that model's weights; those at hand come first. Names that begin with "
                     "file: are mixtures, prior files in ComfyUI's folder models/iqa.",
-                )
+                ),
+                io.Boolean.Input(
+                    "download",
+                    default=False,
+                    optional=True,
+                    tooltip="On: weights that are missing are downloaded into models/iqa, if their SHA-256 is known to "
+                    "check them by. Off: nothing is ever downloaded, the error says which file is missing.",
+                ),
+                io.Float.Input(
+                    "midpoint",
+                    default=0.0,
+                    min=-100000.0,
+                    max=100000.0,
+                    step=0.1,
+                    round=False,
+                    optional=True,
+                    tooltip="Another map to 0 to 100: the model's own score that becomes 50. Only used if slope is "
+                    "above 0.",
+                ),
+                io.Float.Input(
+                    "slope",
+                    default=0.0,
+                    min=0.0,
+                    max=100000.0,
+                    step=0.1,
+                    round=False,
+                    optional=True,
+                    tooltip="Steepness of that map per unit of the model's own score; better is always higher. 0 keeps "
+                    "the usual map of the model.",
+                ),
             ],
             outputs=[
                 PriorSocket.Output("prior", display_name="prior", tooltip="The quality model, for DMAP Optimize.")
@@ -36,6 +67,12 @@ class DMAPLoadPrior(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, name: str) -> io.NodeOutput:
-        with images.named_errors("DMAP Load IQA Prior"):
-            return io.NodeOutput(models.load_prior_patchers(name))
+    def fingerprint_inputs(cls, name: str, **_: bool | float) -> float:
+        """A prior file may change under the same name."""
+        return files.changed(name)
+
+    @classmethod
+    def execute(cls, name: str, download: bool = False, midpoint: float = 0.0, slope: float = 0.0) -> io.NodeOutput:
+        with images.named_errors(NODE):
+            score_map = (midpoint, slope) if slope > 0 else None
+            return io.NodeOutput(models.load_prior_patchers(name, download, score_map))

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..dmap.plot import plot_scores
-from .host import images, session
+from .host import images, models, session
 from .schema import schema
 from .sockets import PriorSocket
 
@@ -44,6 +44,13 @@ class DMAPScoreImages(io.ComfyNode):
                     optional=True,
                     tooltip="The prior that was climbed; its scores are marked as optimised.",
                 ),
+                io.String.Input(
+                    "judges",
+                    default="",
+                    optional=True,
+                    tooltip="Further judges by name, with commas between, such as pyiqa:piqe, pyiqa:niqe; also models "
+                    "that cannot be climbed. Nothing is downloaded.",
+                ),
             ],
             outputs=[
                 io.String.Output("table", display_name="table", tooltip="The scores as JSON."),
@@ -58,9 +65,12 @@ class DMAPScoreImages(io.ComfyNode):
         prior_1: session.HostPrior,
         before: torch.Tensor | None = None,
         optimised: session.HostPrior | None = None,
+        judges: str = "",
         **others: session.HostPrior | None,
     ) -> io.NodeOutput:
-        judges = [prior_1, *(prior for index in range(2, MOST + 1) if (prior := others.get(f"prior_{index}")))]
+        panel = [prior_1, *(prior for index in range(2, MOST + 1) if (prior := others.get(f"prior_{index}")))]
+        with images.named_errors(f"{NODE}, judges"):
+            panel += [models.load_prior_patchers(name.strip()) for name in judges.split(",") if name.strip()]
         after = images.from_image_socket(image, NODE, "image")
         start = None if before is None else images.from_image_socket(before, NODE, "before")
         if start is not None and len(start) not in (1, len(after)):
@@ -69,7 +79,7 @@ class DMAPScoreImages(io.ComfyNode):
             )
         climbed = set() if optimised is None else {part.name for part in optimised.networks()}
         rows = []
-        for judge in judges:
+        for judge in panel:
             with images.named_errors(NODE):
                 row: dict[str, Any] = {
                     "judge": judge.prior.info.name,
@@ -78,6 +88,10 @@ class DMAPScoreImages(io.ComfyNode):
                 }
                 if start is not None:
                     row["before"] = session.score(judge, start) * (len(after) // len(start))
+                    row["difference"] = [last - first for first, last in zip(row["before"], row["after"], strict=True)]
+            row["mean"] = {
+                key: sum(row[key]) / len(row[key]) for key in ("before", "after", "difference") if key in row
+            }
             rows.append(row)
         text = json.dumps(rows, indent=1)
         lines = [_line(row) for row in rows]
@@ -85,9 +99,7 @@ class DMAPScoreImages(io.ComfyNode):
 
 
 def _line(row: dict[str, Any]) -> str:
-    after = sum(row["after"]) / len(row["after"])
-    mark = " (optimised)" if row["optimised"] else ""
-    if "before" not in row:
-        return f"{row['judge']}{mark}: {after:.1f}"
-    before = sum(row["before"]) / len(row["before"])
-    return f"{row['judge']}{mark}: {before:.1f} -> {after:.1f} ({after - before:+.1f})"
+    mark, mean = " (optimised)" if row["optimised"] else "", row["mean"]
+    if "before" not in mean:
+        return f"{row['judge']}{mark}: {mean['after']:.1f}"
+    return f"{row['judge']}{mark}: {mean['before']:.1f} -> {mean['after']:.1f} ({mean['difference']:+.1f})"

@@ -20,6 +20,8 @@ from PIL import Image
 from dmap.fidelity import fidelity
 from dmap.priors import load_prior
 from dmap.priors.pyiqa_adapter import build
+from dmap.priors.stored import StoredFiles
+from dmap.priors.weights import NOWHERE
 from dmap.training.data import to_tensor
 from scripts import workflow
 from scripts.host import HostError, Server
@@ -51,7 +53,7 @@ def scores(image: torch.Tensor, clean: torch.Tensor) -> dict[str, float]:
             "ssim_to_clean": 1 - float(fidelity("ssim")(image, clean)),
             "ms_ssim_to_clean": 1 - float(fidelity("ms_ssim")(image, clean)),
             "nlpd_to_clean": float(fidelity("nlpd")(image, clean)),
-            "piqe_lower_is_better": float(build("piqe", as_loss=False)(image)),
+            "piqe_lower_is_better": float(build("piqe", StoredFiles(NOWHERE))(image)),
         }
 
 

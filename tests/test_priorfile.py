@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from dmap.priors import WeightStore, load_prior, prior_names
+from dmap.priors import PRIORS, WeightStore, load_prior, prior_names
 from dmap.priors.priorfile import LARGEST, PriorFile, read, write
 from toys import photograph
 
@@ -31,7 +31,7 @@ def test_it_is_offered_and_loaded_by_name(tmp_path: Path) -> None:
     store = WeightStore((tmp_path / "missing", tmp_path))
     write(PriorFile("mixture", "mean", (("dmap_quality", 3.0),)), tmp_path / "mixture.json")
     (tmp_path / "other.json").write_text("{}")
-    assert prior_names(store)[:2] == ["dmap_quality", "file:mixture.json"]
+    assert prior_names(store)[: len(PRIORS) + 1] == [*PRIORS, "file:mixture.json"]
     prior, image = load_prior("file:mixture.json", store), photograph(1, 96).float()
     assert prior.info.name == "mixture"
     assert [leaf.info.name for leaf in prior.leaves()] == ["dmap_quality"]

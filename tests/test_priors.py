@@ -1,6 +1,7 @@
 """Properties that every prior must have, the common scale, and what is said when one cannot be had."""
 
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -10,14 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmap.priors import PRIORS, Prior, PriorInfo, check_gradient, load_prior, prior_names
+from dmap.priors import PRIORS, Prior, PriorInfo, WeightStore, catalogue, check_gradient, load_prior, prior_names
 from dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from dmap.priors.logistic import IdentityMap, LogisticMap
+from dmap.priors.pyiqa_adapter import PyiqaPrior
+from dmap.priors.random_weights import RandomFiles
+from dmap.priors.weights import NOWHERE
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
 from scripts.demo import CLEAN, pixels
 from toys import SmoothnessPrior, photograph
 
 ROOT = Path(__file__).resolve().parent.parent
+NIQE = os.environ.get("NIQE_PARAMETERS", "")
+needs_niqe = pytest.mark.skipif(
+    not NIQE, reason="nothing is downloaded; name NIQE's niqe_modelparameters.mat in NIQE_PARAMETERS to run it"
+)
 BUILDERS = {
     **PRIORS,
     "smoothness": SmoothnessPrior,
@@ -25,6 +33,12 @@ BUILDERS = {
     "softmin": lambda: MixedPrior([SmoothnessPrior(), load_prior("dmap_quality")], [1, 1], "softmin"),
     "multiscale": lambda: MultiScalePrior(SmoothnessPrior(), (1.0, 0.75)),
     "robust": lambda: RobustPrior(SmoothnessPrior(), views=2, shift=6),
+    "pyiqa": lambda: PyiqaPrior("cnniqa", RandomFiles()),
+    "deep": lambda: MixedPrior(
+        [RobustPrior(MultiScalePrior(SmoothnessPrior()), 2, 4), MixedPrior([load_prior("dmap_quality")], [1])],
+        [1, 2],
+        "softmin",
+    ),
     "nested": lambda: RobustPrior(MixedPrior([MultiScalePrior(SmoothnessPrior()), SmoothnessPrior()], [1, 1]), 1, 2),
 }
 each = pytest.mark.parametrize("name", list(BUILDERS))
@@ -70,18 +84,20 @@ def test_sizes_and_channels_are_checked(name: str) -> None:
     assert torch.isfinite(prior(photograph(1, smallest).float())).all()
 
 
-@pytest.mark.parametrize("name", list(PRIORS))
+@pytest.mark.parametrize("name", [*PRIORS, pytest.param("pyiqa:niqe", marks=needs_niqe)])
 @pytest.mark.parametrize("kind", ["blur", "noise", "jpeg"])
 def test_more_degradation_never_scores_higher(name: str, kind: str) -> None:
     """On the sample photograph, with real weights; 1 point of tolerance."""
+    store = WeightStore((Path(NIQE).parent,)) if NIQE else NOWHERE
     clean, generator = pixels(CLEAN), torch.Generator().manual_seed(0)
     versions = {
         "blur": [gaussian_blur(clean, sigma) for sigma in (0.7, 1.2, 2.0)],
         "noise": [gaussian_noise(clean, sigma / 255, generator) for sigma in (5, 12, 25)],
         "jpeg": [jpeg(clean, quality) for quality in (60, 30, 10)],
     }[kind]
+    prior = load_prior(name, store)
     with torch.no_grad():
-        scores = [float(load_prior(name)(image)) for image in (clean, *versions)]
+        scores = [float(prior(image)) for image in (clean, *versions)]
     assert all(later <= earlier + 1.0 for earlier, later in itertools.pairwise(scores)), scores
     assert scores[-1] < scores[0] - 10, scores
 
@@ -172,6 +188,28 @@ def test_bad_maps_and_names() -> None:
         LogisticMap.from_range(1.0, 1.0, True)
     with pytest.raises(ValueError, match="choose one of dmap_quality"):
         load_prior("no_such")
+
+
+def test_another_map_has_the_models_direction_folded_in() -> None:
+    image = photograph(1, 96).float()
+    usual, other = load_prior("dmap_quality"), load_prior("dmap_quality", score_map=(30.0, 0.1))
+    with torch.no_grad():
+        raw = usual.score(image)
+        assert torch.allclose(other(image), LogisticMap(30.0, 0.1)(raw))
+    piqe = load_prior("pyiqa:piqe", score_map=(30.0, 0.1))  # lower is better
+    values = piqe.score_map(torch.tensor([20.0, 30.0, 40.0]))
+    assert values[0] > values[1] > values[2]
+    assert float(values[1]) == 50.0
+    with pytest.raises(ValueError, match="slope: got 0"):
+        load_prior("dmap_quality", score_map=(0.0, 0.0))
+
+
+def test_every_catalogued_map_is_monotone_the_better_way() -> None:
+    for metric in catalogue.METRICS.values():
+        scale, ends = catalogue.score_map(metric), torch.tensor(metric.scale, dtype=torch.float64)
+        low, high = scale(ends).tolist()
+        assert (high > low) == metric.higher_better, metric.name
+        assert sorted((low, high)) == pytest.approx([2.0, 98.0]), metric.name
 
 
 def test_names_list_ours_first_and_pyiqas_always() -> None:

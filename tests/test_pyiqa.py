@@ -1,37 +1,70 @@
-"""The real pyiqa as a source of priors."""
+"""The real pyiqa as a source of priors: contained, and its weights safely read."""
 
+from __future__ import annotations
+
+import json
 import os
+import subprocess
+import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from dmap.priors import check_gradient, load_prior
+from dmap.priors import PRIORS, Prior, WeightStore, catalogue, check_gradient, load_prior, prior_names
+from dmap.priors.catalogue import METRICS
+from dmap.priors.checkpoint import convert
+from dmap.priors.containment import Filled, Nothing, files_from, process_state_kept
+from dmap.priors.measure import measure, synthetic_image
+from dmap.priors.page import markdown
 from dmap.priors.pyiqa_adapter import PyiqaPrior, build
+from dmap.priors.random_weights import RandomFiles
+from dmap.priors.stored import StoredFiles
+from dmap.priors.weights import NOWHERE
 from scripts.demo import pixels
 from toys import photograph
 
+ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = os.environ.get("NIQE_PARAMETERS", "")
 needs_niqe = pytest.mark.skipif(
     not PARAMETERS, reason="nothing is downloaded; name NIQE's niqe_modelparameters.mat in NIQE_PARAMETERS to run it"
 )
 # pyiqa's published scores of the five images that its package carries.
 PUBLISHED = [15.6538, 3.6549, 3.2342, 3.1922, 9.0722]
+CNNIQA = "CNNIQA_koniq10k-e6f14c91.pth"
 
 
 @pytest.fixture
-def niqe() -> PyiqaPrior:
-    return PyiqaPrior("niqe", pretrained_model_path=PARAMETERS)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model folder, with all caches empty."""
+    for name in ("TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    (tmp_path / "iqa").mkdir()
+    return tmp_path / "iqa"
+
+
+@pytest.fixture
+def niqe(tmp_path: Path) -> Prior:
+    (tmp_path / "niqe_modelparameters.mat").symlink_to(PARAMETERS)
+    return load_prior("pyiqa:niqe", WeightStore((tmp_path,)))
+
+
+def cnniqa_weights() -> dict[str, Any]:
+    torch.manual_seed(3)
+    return {"params": build("cnniqa", RandomFiles()).state_dict()}
 
 
 @needs_niqe
-def test_niqe_gives_the_published_scores(niqe: PyiqaPrior, tmp_path: Path) -> None:
+def test_niqe_gives_the_published_scores(niqe: Prior, tmp_path: Path) -> None:
     import pyiqa
 
-    folder = Path(pyiqa.__file__).resolve().parent.parent / "ResultsCalibra" / "dist_dir"
-    files = sorted(folder.glob("I*.bmp"))
+    images = Path(pyiqa.__file__).resolve().parent.parent / "ResultsCalibra" / "dist_dir"
+    files = sorted(images.glob("I*.bmp"))
     assert len(files) == 5
     scores = []
     for file in files:
@@ -43,7 +76,7 @@ def test_niqe_gives_the_published_scores(niqe: PyiqaPrior, tmp_path: Path) -> No
 
 
 @needs_niqe
-def test_niqe_can_be_climbed(niqe: PyiqaPrior) -> None:
+def test_niqe_can_be_climbed(niqe: Prior) -> None:
     assert not niqe.info.higher_better
     assert not niqe.info.commercial_use
     image = photograph(1, 192).float()
@@ -54,27 +87,249 @@ def test_niqe_can_be_climbed(niqe: PyiqaPrior) -> None:
 
 def test_a_metric_without_gradient_is_refused_by_the_gate() -> None:
     with pytest.raises(ValueError, match=r"pyiqa:piqe.*gradient"):
-        check_gradient(PyiqaPrior("piqe"), photograph(1, 128).float())
+        check_gradient(load_prior("pyiqa:piqe"), photograph(1, 128).float())
 
 
-def test_missing_weights_are_named_and_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    with pytest.raises(ValueError, match=r"pyiqa:brisque.*weights"):
-        load_prior("pyiqa:brisque")
-    assert not [file for file in tmp_path.rglob("*") if file.is_file() and file.stat().st_size > 10_000]
+def test_unknown_full_reference_and_excluded_metrics() -> None:
+    for name, words in (("no_such", "no no-reference metric"), ("lpips", "no no-reference metric"), ("fid", "sets")):
+        with pytest.raises(ValueError, match=f"pyiqa:{name}.*{words}"):
+            load_prior(f"pyiqa:{name}")
 
 
-def test_unknown_and_full_reference_metrics() -> None:
-    for name in ("no_such_metric", "lpips"):
-        with pytest.raises(ValueError, match=name):
-            build(name, as_loss=True)
+def test_the_catalogue_is_pyiqas() -> None:
+    """Every no-reference metric of the installed version, in its direction, with a measured status."""
+    with process_state_kept():
+        import pyiqa
+        from pyiqa.default_model_configs import DEFAULT_CONFIGS
+    assert set(METRICS) == set(pyiqa.list_models(metric_mode="NR"))
+    assert pyiqa.__version__ == catalogue.PYIQA
+    wrong = {name: DEFAULT_CONFIGS[name].get("lower_better", False) for name in METRICS}
+    assert {name: not metric.higher_better for name, metric in METRICS.items()} == wrong
+    measured = catalogue.measured()
+    assert set(measured) == set(METRICS)
+    for name, found in measured.items():
+        assert bool(METRICS[name].excluded) <= (not found.usable), name
+        assert not found.usable or found.min_size, name
+
+
+def test_the_page_is_that_of_the_catalogue() -> None:
+    written = (ROOT / "docs" / "priors.md").read_text(encoding="utf-8")
+    assert written == markdown(catalogue.measured()), (
+        "run python -m dmap measure-priors --page-only --page docs/priors.md"
+    )
+
+
+@pytest.mark.parametrize("name", ["cnniqa", "brisque", "piqe", "entropy", "fid"])
+def test_the_measurement_can_be_repeated(name: str) -> None:
+    kept, found = catalogue.measured()[name], measure(METRICS[name], {})
+    assert (found.status, found.parameters, found.min_size, found.files) == (
+        kept.status, kept.parameters, kept.min_size, kept.files,
+    )  # fmt: skip
+
+
+def test_usable_metrics_are_offered_those_with_weights_first(folder: Path) -> None:
+    assert prior_names(WeightStore((folder,)))[0] == "dmap_quality"
+    torch.save(cnniqa_weights(), folder / CNNIQA)
+    names = prior_names(WeightStore((folder,)))
+    assert names[len(PRIORS)] == "pyiqa:cnniqa"
+    assert {"pyiqa:liqe", "pyiqa:liqe_mix", "pyiqa:musiq", "pyiqa:clipiqa", "pyiqa:clipiqa+", "pyiqa:unique"} < set(
+        names
+    )
+    assert {"pyiqa:hyperiqa", "pyiqa:paq2piq", "pyiqa:dbcnn", "pyiqa:tres", "pyiqa:maniqa", "pyiqa:topiq_nr"} < set(
+        names
+    )
+    assert {"pyiqa:nima", "pyiqa:niqe", "pyiqa:brisque"} < set(names)
+    assert "pyiqa:piqe" not in names
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("metric", "file"),
+    [
+        ("brisque", "brisque_svm_weights.pth"),
+        ("niqe", "niqe_modelparameters.mat"),
+        ("cnniqa", CNNIQA),
+        ("musiq", "musiq_koniq_ckpt-e95806b9.pth"),
+        ("clipiqa", "RN50.pt"),
+        ("liqe", "ViT-B-32.pt"),
+        ("unique", "UNIQUE.pt"),
+        ("paq2piq", "P2P_RoIPoolModel"),
+        ("dbcnn", "DBCNN_scnn"),
+    ],
+)
+def test_missing_weights_are_named_and_nothing_is_fetched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, metric: str, file: str
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    with pytest.raises(ValueError, match=f"pyiqa:{metric}") as caught:
+        load_prior(f"pyiqa:{metric}", WeightStore((folder,)))
+    assert file in str(caught.value)
+    assert "https://" in str(caught.value)
+    assert f"put it into {folder}" in str(caught.value)
+
+
+def test_weights_are_read_from_the_folder_as_pth_and_as_safetensors(folder: Path) -> None:
+    """Both give the network that was saved; the gradient passes the gate."""
+    weights, image = cnniqa_weights(), photograph(2, 96).float()
+    torch.save(weights, folder / CNNIQA)
+    store = WeightStore((folder,))
+    first = load_prior("pyiqa:cnniqa", store)
+    for key, value in first.network.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(value, weights["params"][key])
+    convert(folder / CNNIQA, folder / CNNIQA.replace(".pth", ".safetensors"))
+    (folder / CNNIQA).unlink()
+    second = load_prior("pyiqa:cnniqa", store)
+    with torch.no_grad():
+        assert torch.equal(first(image), second(image))
+    check_gradient(second, image[:1])
+
+
+def test_pyiqas_own_cache_is_honoured(folder: Path) -> None:
+    cache = Path(torch.hub.get_dir()) / "pyiqa"
+    cache.mkdir(parents=True)
+    torch.save(cnniqa_weights(), cache / CNNIQA)
+    assert load_prior("pyiqa:cnniqa", WeightStore((folder,))).info.name == "pyiqa:cnniqa"
+
+
+class Trap:
+    """Unpickling it would make a folder."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (str(self.file),))
+
+
+def _other_shapes(weights: dict[str, Any]) -> dict[str, Any]:
+    return {"params": {key: torch.zeros(3) for key in weights["params"]}}
+
+
+def _some_missing(weights: dict[str, Any]) -> dict[str, Any]:
+    return {"params": dict(list(weights["params"].items())[:3])}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_other_shapes, "do not fit"),
+        (_some_missing, "do not fit"),
+        (lambda weights: weights["params"], "do not fit"),
+        (lambda weights: {}, "do not fit"),
+        (lambda weights: {"params": {}}, "do not fit"),
+        (lambda weights: torch.zeros(3), "do not fit"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused(
+    folder: Path, spoil: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    torch.save(spoil(cnniqa_weights()), folder / CNNIQA)
+    with pytest.raises(ValueError, match=words) as caught:
+        load_prior("pyiqa:cnniqa", WeightStore((folder,)))
+    assert str(folder / CNNIQA) in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "pickle"])
+def test_damaged_weights_are_refused(folder: Path, damage: str) -> None:
+    file = folder / CNNIQA
+    torch.save({"params": Trap(folder / "sprung")} if damage == "pickle" else cnniqa_weights(), file)
+    if damage != "pickle":
+        file.write_bytes({"empty": b"", "cut": file.read_bytes()[:-5000], "text": b"<html>not found</html>"}[damage])
+    with pytest.raises(ValueError, match=f"pyiqa:cnniqa: weights file {CNNIQA}: it is damaged"):
+        load_prior("pyiqa:cnniqa", WeightStore((folder,)))
+    assert not (folder / "sprung").exists()
+
+
+def test_damaged_matlab_files_and_foreign_scripts_are_refused(folder: Path) -> None:
+    (folder / "niqe_modelparameters.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b"\0" * 200)
+    with pytest.raises(ValueError, match=r"niqe_modelparameters\.mat.*MATLAB"):
+        load_prior("pyiqa:niqe", WeightStore((folder,)))
+    torch.jit.script(nn.Linear(2, 2)).save(str(folder / "RN50.pt"))  # type: ignore[no-untyped-call]
+    with pytest.raises(ValueError, match=r"RN50\.pt: its SHA-256 is"):
+        load_prior("pyiqa:clipiqa", WeightStore((folder,)))
+
+
+def test_networks_kept_in_lists_are_found(folder: Path) -> None:
+    """CLIP-IQA hides CLIP in a list: memory management must see it, and move it."""
+    prior = PyiqaPrior("clipiqa", RandomFiles())
+    assert sum(p.numel() for p in prior.parameters()) > 100_000_000
+    assert not any(p.requires_grad for p in prior.parameters())
+
+
+def test_a_backbone_without_weights_is_noticed() -> None:
+    filled, backbone = Filled(), nn.Linear(2, 2)
+    filled.skipped.append(backbone)
+    with pytest.raises(ValueError, match=r"0\.weight and 1 other"):
+        filled.check(nn.Sequential(backbone, nn.Linear(2, 2)))
+    with files_from(StoredFiles(NOWHERE)) as filled:
+        backbone.load_state_dict(Nothing())
+        backbone.load_state_dict(nn.Linear(2, 2).state_dict())
+    filled.check(nn.Sequential(backbone))
+
+
+def test_a_batch_is_scored_image_by_image() -> None:
+    prior, images = (
+        PyiqaPrior("cnniqa", RandomFiles()),
+        torch.cat([photograph(1, 64, seed=s).float() for s in range(3)]),
+    )
+    kept = images.clone()
+    with torch.no_grad():
+        assert torch.equal(prior(images), torch.cat([prior(image[None]) for image in images]))
+    assert torch.equal(images, kept)
 
 
 def test_side_effects_of_pyiqa_do_not_leak() -> None:
     environment, filters = dict(os.environ), list(warnings.filters)
-    flags = torch.backends.cudnn.benchmark, torch.is_grad_enabled()
-    build("piqe", as_loss=False)
+    cudnn = torch.backends.cudnn
+    flags = cudnn.benchmark, cudnn.deterministic, torch.is_grad_enabled()
+    functions = torch.load, torch.save, torch.jit.load, torch.hub.load, nn.Module.load_state_dict
+    with torch.no_grad():
+        build("cnniqa", RandomFiles())
+        assert not torch.is_grad_enabled()
     assert dict(os.environ) == environment
     assert list(warnings.filters) == filters
-    assert (torch.backends.cudnn.benchmark, torch.is_grad_enabled()) == flags
+    assert (cudnn.benchmark, cudnn.deterministic, torch.is_grad_enabled()) == flags
+    assert (torch.load, torch.save, torch.jit.load, torch.hub.load, nn.Module.load_state_dict) == functions
+    for name, module in list(sys.modules.items()):
+        if name.startswith("pyiqa."):
+            loader = getattr(module, "load_file_from_url", None)
+            assert loader is None or loader.__module__ == "pyiqa.utils.download_util", name
+
+
+def test_a_fresh_process_is_left_as_it_was(tmp_path: Path) -> None:
+    """Also on the first import, which changes most; somebody's own package ``tests`` is still importable."""
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "__init__.py").write_text("mine = True\n")
+    code = """
+import json, os, sys, warnings
+import torch
+state = lambda: {
+    "environment": dict(os.environ), "filters": [str(f) for f in warnings.filters], "path": list(sys.path),
+    "grad": torch.is_grad_enabled(),
+    "cudnn": [torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic],
+    "stray": sorted({"tests", "options", "ResultsCalibra", "pkg_resources"} & set(sys.modules)),
+}
+before = state()
+from dmap.priors import load_prior
+load_prior("pyiqa:piqe")
+after = state()
+import tests
+print(json.dumps([before, after, tests.mine]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    before, after, mine = json.loads(result.stdout)  # nothing else was printed
+    assert after == before
+    assert mine
+
+
+def test_the_measuring_image_is_seeded_and_a_valid_picture() -> None:
+    image = synthetic_image(64)
+    assert torch.equal(image, synthetic_image(64))
+    assert image.shape == (1, 3, 64, 64)
+    assert 0 < float(image.min()) < float(image.max()) < 1

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from . import compare, restore
+from . import compare, convert_weights, measure_priors, restore
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C."""
@@ -26,7 +26,7 @@ class Command(Protocol):
         """Do it; returns the exit code. A ValueError or OSError is shown as one line and ends with ``USAGE``."""
 
 
-COMMANDS: tuple[Command, ...] = (restore, compare)
+COMMANDS: tuple[Command, ...] = (restore, compare, convert_weights, measure_priors)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from . import nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
+from .logistic import LogisticMap
+from .stored import StoredFiles
 from .weights import NOWHERE, WeightStore
 
 PRIORS: dict[str, Callable[[], Prior]] = {
@@ -26,22 +28,38 @@ def prior_names(store: WeightStore = NOWHERE) -> list[str]:
     return [
         *PRIORS,
         *priorfile.names(store.folders),
-        *(pyiqa_adapter.PREFIX + metric for metric in pyiqa_adapter.KNOWN),
+        *pyiqa_adapter.names(store),
     ]
 
 
-def load_prior(name: str, store: WeightStore = NOWHERE) -> Prior:
+def load_prior(name: str, store: WeightStore = NOWHERE, score_map: tuple[float, float] | None = None) -> Prior:
     """The prior of that name.
+
+    Args:
+        name: one of ``prior_names``.
+        store: where weights and prior files are.
+        score_map: (midpoint, slope) of another logistic map to the common scale than the catalogue's; the raw score
+            that becomes 50, and the slope per unit of it, above 0 whatever the direction of the model.
 
     Raises:
         ValueError: for an unknown name, or if it cannot be loaded here; says what to do.
     """
+    prior = _load(name, store)
+    if score_map is not None:
+        midpoint, slope = score_map
+        if not slope > 0:
+            raise ValueError(f"slope: got {slope}; it must be above 0, the direction of {name} is known already")
+        prior.score_map = LogisticMap(midpoint, slope if prior.info.higher_better else -slope)
+    return prior
+
+
+def _load(name: str, store: WeightStore) -> Prior:
     if name in PRIORS:
         return PRIORS[name]()
     if name.startswith(priorfile.PREFIX):
         content = priorfile.read(priorfile.find(name, store.folders))
-        parts = [load_prior(part, store) for part, _ in content.parts]
+        parts = [_load(part, store) for part, _ in content.parts]
         return MixedPrior(parts, [weight for _, weight in content.parts], content.mix, content.name)
     if name.startswith(pyiqa_adapter.PREFIX):
-        return pyiqa_adapter.PyiqaPrior(name.removeprefix(pyiqa_adapter.PREFIX))
+        return pyiqa_adapter.PyiqaPrior(name.removeprefix(pyiqa_adapter.PREFIX), StoredFiles(store))
     raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")

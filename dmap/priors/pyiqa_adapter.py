@@ -1,84 +1,43 @@
 """Metrics of the package pyiqa as priors, if the user has installed it.
 
 pyiqa is noncommercial (PolyForm Noncommercial and NTU S-Lab licences) and brings many packages with it, so it is
-never imported before one of its metrics is asked for, and nothing is downloaded.
+never imported before one of its metrics is asked for. Its files are found and read by this pack, not by pyiqa.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import warnings
-from collections.abc import Iterator
+import importlib.util
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from . import catalogue
 from .base import Prior, PriorInfo
-from .logistic import LogisticMap
+from .catalogue import METRICS, Metric
+from .containment import Files, files_from, process_state_kept
+from .logistic import ScoreMap
+from .stored import StoredFiles
+from .weights import NOWHERE, WeightStore
 
 PREFIX = "pyiqa:"
-LICENCE = "noncommercial (pyiqa: PolyForm Noncommercial 1.0.0 and NTU S-Lab 1.0)"
-# Metrics that can be climbed, and the sides they need. Others of pyiqa can be named as well; the gradient check of
-# the node that optimises tells whether they work.
-KNOWN = {
-    "niqe": 96,
-    "brisque": 96,
-    "musiq": 32,
-    "clipiqa": 32,
-    "clipiqa+": 32,
-    "liqe": 224,
-    "liqe_mix": 224,
-    "topiq_nr": 32,
-    "maniqa": 224,
-    "hyperiqa": 224,
-    "dbcnn": 64,
-    "nima": 32,
-    "paq2piq": 64,
-    "unique": 64,
-    "tres": 224,
-}
 
 
-@contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Undo what importing pyiqa changes for the whole process, and keep hubs from being asked."""
-    environment, gradient = dict(os.environ), torch.is_grad_enabled()
-    flags = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        with warnings.catch_warnings():
-            yield
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-        torch.set_grad_enabled(gradient)
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = flags
+def installed() -> bool:
+    """Whether the package is there; it is not imported."""
+    return importlib.util.find_spec("pyiqa") is not None
 
 
-@contextlib.contextmanager
-def _no_download(metric: str) -> Iterator[None]:
-    """Turn an attempt to fetch weights into an error that says which file is missing."""
-    import torch.hub
-
-    def refuse(url: str, target: str, *_: Any, **__: Any) -> None:
-        raise ValueError(
-            f"{PREFIX}{metric}: its weights are not on this machine and nothing is downloaded here. Fetch "
-            f"{url.rsplit('/', 1)[-1]} yourself and put it at {target}"
-        )
-
-    original = torch.hub.download_url_to_file
-    torch.hub.download_url_to_file = refuse  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        torch.hub.download_url_to_file = original
+def names(store: WeightStore = NOWHERE) -> list[str]:
+    """Names of the metrics that can be climbed; first those whose weights are on this machine, if pyiqa is."""
+    found = {name: entry for name, entry in catalogue.measured().items() if entry.usable}
+    here = [name for name, entry in found.items() if installed() and all(store.find(file) for file in entry.file_names)]
+    return [PREFIX + name for name in (*here, *(name for name in found if name not in here))]
 
 
 def _import() -> Any:
     try:
-        with _quiet_import():
+        with process_state_kept():
             import pyiqa
     except ImportError as error:
         raise ValueError(
@@ -89,40 +48,45 @@ def _import() -> Any:
     return pyiqa
 
 
-def build(metric: str, as_loss: bool, **options: Any) -> Any:
-    """A pyiqa metric on the CPU, with gradients if ``as_loss``.
+def build(metric: str, files: Files, **options: Any) -> nn.Module:
+    """The network of a pyiqa metric, on the CPU.
 
     Args:
         metric: pyiqa's name of a no-reference metric.
-        options: passed on to pyiqa, such as ``pretrained_model_path``.
+        files: where its weights come from.
+        options: passed on to pyiqa.
 
     Raises:
-        ValueError: if pyiqa is absent, does not know the metric as a no-reference one, or its weights are missing.
+        ValueError: if pyiqa is absent, does not know the metric as a no-reference one, needs a package that is missing,
+            or its weights are missing or do not fit.
     """
     pyiqa = _import()
     known = pyiqa.list_models(metric_mode="NR")
     if metric not in known:
         raise ValueError(f"{PREFIX}{metric}: pyiqa has no no-reference metric of that name; it has {', '.join(known)}")
-    with torch.inference_mode(False), _quiet_import(), _no_download(metric):
+    with torch.inference_mode(False), torch.no_grad(), process_state_kept(), files_from(files) as filled:
         try:
-            return pyiqa.create_metric(metric, as_loss=as_loss, device=torch.device("cpu"), **options)
-        except ValueError:
-            raise
-        except Exception as error:  # pyiqa and the hubs under it raise many kinds
+            network: nn.Module = pyiqa.create_metric(metric, as_loss=True, device=torch.device("cpu"), **options).net
+            if not files.random:
+                filled.check(network)
+        except ValueError as error:
+            raise ValueError(f"{PREFIX}{metric}: {error}") from error
+        except ModuleNotFoundError as error:
             raise ValueError(
-                f"{PREFIX}{metric}: pyiqa could not build it ({type(error).__name__}: {error}). Its weights are "
-                "probably not on this machine, and nothing is downloaded here; run pyiqa once by itself to fetch them"
+                f"{PREFIX}{metric}: it needs the package {error.name}, which is missing; 'pip install pyiqa' without "
+                "--no-deps brings it"
             ) from error
+        except Exception as error:  # pyiqa and what is under it raise many kinds
+            raise ValueError(_unfit(metric, files, error)) from error
+    return network.eval().requires_grad_(False)
 
 
-def _range(text: str) -> tuple[float, float]:
-    """pyiqa writes a metric's score range as '0, 100' or '~0, ~1'."""
-    parts = [part.strip(" ~[]()") for part in text.split(",")]
-    try:
-        low, high = (float(part) for part in parts)
-    except ValueError:
-        return 0.0, 100.0
-    return (low, high) if high > low else (0.0, 100.0)
+def _unfit(metric: str, files: Files, error: Exception) -> str:
+    used = ", ".join(str(path) for path in files.used.values()) if isinstance(files, StoredFiles) else ""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    if used:
+        return f"{PREFIX}{metric}: the weights in {used} do not fit it ({reason}); fetch them again from their source"
+    return f"{PREFIX}{metric}: pyiqa could not build it ({reason}); see whether 'pip install -U pyiqa' helps"
 
 
 class PyiqaPrior(Prior):
@@ -130,17 +94,48 @@ class PyiqaPrior(Prior):
 
     Args:
         metric: pyiqa's name.
+        files: where its weights come from; by default the caches of pyiqa and torch.hub.
+        score_map: to the common scale; by default the catalogue's.
         options: passed on to pyiqa.
+
+    Raises:
+        ValueError: as ``build``, or if the catalogue knows that it cannot be a prior.
     """
 
-    def __init__(self, metric: str, **options: Any) -> None:
-        built = build(metric, as_loss=True, **options)
-        low, high = _range(str(getattr(built, "score_range", "")))
-        better = not built.lower_better
-        info = PriorInfo(f"{PREFIX}{metric}", better, (low, high), KNOWN.get(metric, 32), LICENCE, False, "pyiqa")
-        super().__init__(info, LogisticMap.from_range(low, high, better))
-        self.network = built.net.eval().requires_grad_(False)
+    def __init__(
+        self, metric: str, files: Files | None = None, score_map: ScoreMap | None = None, **options: Any
+    ) -> None:
+        facts = METRICS.get(metric) or Metric(metric, "pyiqa", (0, 1), "unknown")
+        if facts.excluded:
+            raise ValueError(f"{PREFIX}{metric}: it cannot be a prior: {facts.excluded}")
+        network = build(metric, files or StoredFiles(NOWHERE), **options)
+        found = catalogue.measured().get(metric)
+        info = PriorInfo(
+            name=f"{PREFIX}{metric}",
+            higher_better=facts.higher_better,
+            scale=facts.scale,
+            min_size=found.min_size if found is not None and found.min_size else 32,
+            licence=catalogue.LICENCE,
+            commercial_use=False,
+            source=facts.source,
+        )
+        super().__init__(info, score_map or catalogue.score_map(facts))
+        self.network = network
+        # Some keep CLIP in a list, where no one who moves or counts modules would find it.
+        self.hidden = nn.ModuleList(
+            module
+            for value in vars(network).values()
+            if isinstance(value, list)
+            for module in value
+            if isinstance(module, nn.Module)
+        ).requires_grad_(False)
 
     def score(self, image: Tensor) -> Tensor:
-        result: Tensor = self.network(image)
-        return result.reshape(len(image), -1)[:, 0]
+        # One by one: some metrics take one image only, others mix a batch. A copy, since some write into the image.
+        scores = [self._one(one.clone()) for one in image.unsqueeze(1)]
+        return torch.cat(scores)
+
+    def _one(self, image: Tensor) -> Tensor:
+        raw = self.network(image)
+        value: Tensor = raw[0] if isinstance(raw, tuple | list) else raw
+        return value.reshape(-1)[:1]

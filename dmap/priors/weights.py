@@ -1,9 +1,46 @@
-"""Where quality models' files are looked for."""
+"""Where quality models' files are looked for, and how they are told to be the right ones."""
 
 from __future__ import annotations
 
+import re
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch.hub
+
+from .download import Progress, fetch
+
+PINS = {
+    "musiq_koniq_ckpt-e95806b9.pth": "e95806b9eae5f3814c410f574ba8e552362bd5bc63d758ed5b97860f5d6185aa",
+    "musiq_ava_ckpt-e8d3f067.pth": "e8d3f0671965dfe4301a1f7a4aedc8f49be8fed33b82dd5d116a9eb3ce2bd16b",
+}
+"""SHA-256 of files whose full digest is published beside them."""
+_IN_URL = re.compile(r"/([0-9a-f]{64})/")
+_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
+
+
+def file_name(url: str) -> str:
+    """The name of the file at that address."""
+    return urllib.parse.unquote(urllib.parse.urlsplit(url).path.rsplit("/", 1)[-1])
+
+
+def known_digest(url: str) -> str | None:
+    """Digits that the file's SHA-256 begins with: published, part of the address (OpenAI's CLIP), or part of the name.
+
+    The last is the convention of torch.hub: name-0123abcd.pth holds the first digits of its own SHA-256.
+    """
+    name = file_name(url)
+    if name in PINS:
+        return PINS[name]
+    found = _IN_URL.search(url) or _IN_NAME.search(name)
+    return found[1] if found else None
+
+
+def caches() -> list[Path]:
+    """Where pyiqa, torch.hub and CLIP keep what they have fetched."""
+    hub = Path(torch.hub.get_dir())
+    return [hub / "pyiqa", hub / "checkpoints", hub / "clip", Path.home() / ".cache" / "clip"]
 
 
 @dataclass(frozen=True)
@@ -11,11 +48,51 @@ class WeightStore:
     """Folders with quality models' weights and prior files.
 
     Attributes:
-        folders: searched in this order.
+        folders: searched in this order, before the caches of pyiqa and torch.hub; downloads go to the first.
+        download: whether files that are nowhere may be fetched; only those whose SHA-256 is known are.
+        progress: told about downloads.
     """
 
     folders: tuple[Path, ...] = ()
+    download: bool = False
+    progress: Progress | None = None
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name, or its conversion to safetensors; None if it is nowhere."""
+        safe = Path(name).with_suffix(".safetensors").name
+        for folder in self.folders:
+            for candidate in (safe, name):
+                if (folder / candidate).is_file():
+                    return folder / candidate
+        for folder in caches():
+            for candidate in (name, urllib.parse.quote(name)):  # pyiqa keeps the escapes of the address
+                if (folder / candidate).is_file():
+                    return folder / candidate
+        return None
+
+    def locate(self, url: str) -> Path:
+        """The file that pyiqa would fetch from there.
+
+        Raises:
+            ValueError: if it is nowhere and may not, or could not, be downloaded; names the file, folder and source.
+        """
+        name, digest = file_name(url), known_digest(url)
+        found = self.find(name)
+        if found is not None:
+            return found
+        if self.download and digest is not None and self.folders:
+            fetch(url, self.folders[0] / name, digest, self.progress)
+            return self.folders[0] / name
+        place = self.folders[0] if self.folders else caches()[0]
+        why = (
+            "nothing is downloaded unless the switch 'download' is on"
+            if not self.download
+            else "its SHA-256 is not published, so it is not downloaded"
+            if digest is None
+            else "there is no folder to download it to"
+        )
+        raise ValueError(f"the weights file {name} is missing, and {why}. Fetch it from {url} and put it into {place}")
 
 
 NOWHERE = WeightStore()
-"""No folder at all."""
+"""No folder but the caches."""

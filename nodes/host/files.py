@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import comfy.model_management
+import comfy.utils
 import folder_paths
 
-from ...dmap.priors import WeightStore
+from ...dmap.priors import WeightStore, priorfile
 
 SUFFIX = ".safetensors"
 IQA = "iqa"
@@ -20,9 +23,37 @@ def register_iqa_folder() -> None:
     folder_paths.folder_names_and_paths[IQA] = (folders, set(extensions) | IQA_EXTENSIONS)
 
 
-def iqa_store() -> WeightStore:
-    """Where quality models' weights and prior files lie in this host."""
-    return WeightStore(tuple(Path(folder) for folder in folder_paths.get_folder_paths(IQA)))
+def iqa_store(download: bool = False) -> WeightStore:
+    """Where quality models' weights and prior files lie in this host.
+
+    Args:
+        download: whether missing ones may be fetched; the node then shows how far it is, and can be interrupted.
+    """
+    folders = tuple(Path(folder) for folder in folder_paths.get_folder_paths(IQA))
+    return WeightStore(folders, download, _DownloadProgress() if download else None)
+
+
+class _DownloadProgress:
+    """Shows a download on the node's progress bar, file by file."""
+
+    def __init__(self) -> None:
+        self.bars: dict[str, Any] = {}
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if name not in self.bars:
+            self.bars[name] = comfy.utils.ProgressBar(max(total, 1))
+        self.bars[name].update_absolute(done)
+
+
+def changed(name: str) -> float:
+    """When the prior file behind a prior's name was last changed; 0 for other priors."""
+    if not name.startswith(priorfile.PREFIX):
+        return 0.0
+    try:
+        return priorfile.find(name, iqa_store().folders).stat().st_mtime
+    except (ValueError, OSError):
+        return 0.0
 
 
 def new_output_file(prefix: str) -> Path:

@@ -92,14 +92,18 @@ class DemoVAE(comfy.sd.VAE):  # type: ignore[misc]
         self.model_size()
 
 
-def load_prior_patchers(name: str) -> HostPrior:
-    """A prior by name, on the offload device until the host loads it; a mixture's parts one by one.
+def load_prior_patchers(name: str, download: bool = False, score_map: tuple[float, float] | None = None) -> HostPrior:
+    """A prior by name, in float32 on the offload device until the host loads it; a mixture's parts one by one.
+
+    Args:
+        name, score_map: as for ``load_prior``.
+        download: whether missing weights may be fetched.
 
     Raises:
         ValueError: for an unknown name, or a prior that cannot be loaded here.
     """
     with torch.inference_mode(False), torch.no_grad():
-        prior = load_prior(name, files.iqa_store()).eval().requires_grad_(False)
+        prior = load_prior(name, files.iqa_store(download), score_map).float().eval().requires_grad_(False)
     patchers = (
         comfy.model_patcher.ModelPatcher(
             leaf,

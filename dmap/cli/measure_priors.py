@@ -1,0 +1,33 @@
+"""``python -m dmap measure-priors``: which of pyiqa's metrics can be climbed, and the page about them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..priors import catalogue
+from ..priors.measure import measure_all
+from ..priors.page import markdown
+from ..priors.weights import WeightStore
+
+NAME = "measure-priors"
+HELP = "Measure the gradient of every no-reference metric of pyiqa with random weights; write results and docs page."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("metrics", nargs="*", metavar="METRIC", help="which ones (default: all of the catalogue)")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="use the real weight files that are there")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing, only write the page")
+    parser.add_argument(
+        "--results", type=Path, default=catalogue.MEASURED_FILE, metavar="FILE", help="JSON of results to update"
+    )
+    parser.add_argument("--page", type=Path, metavar="FILE", help="Markdown page to write, such as docs/priors.md")
+
+
+def run(options: argparse.Namespace) -> int:
+    if not options.page_only:
+        real = WeightStore((options.weights,) if options.weights else ())
+        measure_all(options.metrics or catalogue.METRICS, options.results, print, real)
+    if options.page is not None:
+        options.page.write_text(markdown(catalogue.measured(options.results)), encoding="utf-8")
+    return 0

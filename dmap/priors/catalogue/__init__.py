@@ -1,0 +1,62 @@
+"""What is known about pyiqa's no-reference metrics: facts by hand, and what was measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..logistic import LogisticMap
+from ..weights import file_name
+from .metrics import METRICS, Metric
+
+PYIQA = "0.1.16"
+"""The version that the catalogue describes."""
+MEASURED_FILE = Path(__file__).with_name("measured.json")
+LICENCE = "noncommercial (pyiqa: PolyForm Noncommercial 1.0.0 and NTU S-Lab 1.0; the authors' own terms apply as well)"
+
+__all__ = ["LICENCE", "MEASURED_FILE", "METRICS", "PYIQA", "Measurement", "Metric", "measured", "score_map"]
+
+USABLE, APPROXIMATE = "usable", "usable, approximate gradient"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What ``python -m dmap measure-priors`` found for one metric, with random weights.
+
+    Attributes:
+        status: "usable", "usable, approximate gradient", or why it is not.
+        parameters: of its networks; 0 for handcrafted metrics; None if it was not built.
+        min_size: the smallest side in pixels that it scored; None if it scored nothing.
+        files: addresses of its weight files, as pyiqa asks for them.
+        own: relative disagreement of the gradient along its own direction with finite differences.
+        random: the same along random directions, relative to the expected change.
+    """
+
+    status: str
+    parameters: int | None = None
+    min_size: int | None = None
+    files: tuple[str, ...] = ()
+    own: float | None = None
+    random: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be climbed."""
+        return self.status in (USABLE, APPROXIMATE)
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of its weight files."""
+        return tuple(file_name(url) for url in self.files)
+
+
+def measured(file: Path = MEASURED_FILE) -> dict[str, Measurement]:
+    """What was measured, by metric."""
+    rows = json.loads(file.read_text(encoding="utf-8"))["metrics"]
+    return {name: Measurement(**{**row, "files": tuple(row.get("files", ()))}) for name, row in rows.items()}
+
+
+def score_map(metric: Metric) -> LogisticMap:
+    """From the metric's raw scores to the common scale: the ends of its usual range become 2 and 98, best on top."""
+    return LogisticMap.from_range(*metric.scale, metric.higher_better)

@@ -1,0 +1,113 @@
+"""Foreign weight files, read without running anything that is in them, and converted to safetensors."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import tensorfile
+from .download import digest_of
+
+FORMAT, VERSION = "dmap-weights", "1"
+_LOAD = torch.load  # the real one, also while ``containment`` has another in its place
+
+
+def read_checkpoint(file: Path) -> Any:
+    """What a .pth or .pt file, or a conversion of one, holds: tensors in dictionaries and lists.
+
+    Raises:
+        ValueError: if it is damaged or holds other Python objects, which are never unpickled.
+    """
+    if file.suffix == ".safetensors":
+        return _read_converted(file)
+    try:
+        return _LOAD(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()[0]
+        raise ValueError(
+            f"weights file {file.name}: it is damaged, or a pickle of more than tensors, which is never run "
+            f"({reason}); fetch it again from its source"
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "TorchScript" in reason:
+            raise ValueError(
+                f"weights file {file.name}: it is a TorchScript program, which is not run to look for weights in it"
+            ) from error
+        raise ValueError(
+            f"weights file {file.name}: it is damaged or cut off ({reason}); fetch it again from its source"
+        ) from error
+
+
+def convert(source: Path, target: Path) -> int:
+    """Write a foreign weight file as safetensors with the same structure; returns the number of tensors.
+
+    Raises:
+        ValueError: as ``read_checkpoint``, or if there is nothing but tensors, numbers and texts in it to keep.
+    """
+    tensors: dict[str, Tensor] = {}
+    structure = _take_apart(read_checkpoint(source), "", tensors)
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "source": source.name,
+        "source_sha256": digest_of(source),
+        "structure": json.dumps(structure),
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tensorfile.write(target, tensors, header)
+    return len(tensors)
+
+
+def _take_apart(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """A JSON value in which tensors are names; they are put into ``tensors``."""
+    if isinstance(value, Tensor):
+        tensors[path or "tensor"] = value
+        return {"tensor": path or "tensor", "parameter": isinstance(value, torch.nn.Parameter)}
+    if isinstance(value, dict):
+        return {"dict": [[_key(key), _take_apart(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_take_apart(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"value": value}
+    raise ValueError(f"weights file: {path} is a {type(value).__name__}, which cannot be converted")
+
+
+def _key(key: Any) -> str | int:
+    if not isinstance(key, str | int):
+        raise ValueError(f"weights file: it has the key {key!r}, which cannot be converted")
+    return key
+
+
+def _read_converted(file: Path) -> Any:
+    tensors, header = tensorfile.read(file, "weights file", "convert it again")
+    if header.get("format") != FORMAT:
+        return tensors  # a plain safetensors file of someone else: a state dictionary
+    if header.get("version") != VERSION:
+        raise ValueError(f"weights file {file.name}: version {header.get('version')} is not known here")
+    try:
+        return _put_together(json.loads(header["structure"]), tensors)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"weights file {file.name}: its header is damaged ({error}); convert it again") from error
+
+
+def _put_together(structure: Any, tensors: dict[str, Tensor]) -> Any:
+    if "tensor" in structure:
+        tensor = tensors[structure["tensor"]]
+        return torch.nn.Parameter(tensor) if structure["parameter"] else tensor
+    if "dict" in structure:
+        return {key: _put_together(item, tensors) for key, item in structure["dict"]}
+    if "list" in structure:
+        return [_put_together(item, tensors) for item in structure["list"]]
+    return structure["value"]
+
+
+def converted_name(source: str | os.PathLike[str]) -> str:
+    """The name under which a conversion is found in place of its source."""
+    return Path(source).with_suffix(".safetensors").name

@@ -1,0 +1,135 @@
+"""Which of pyiqa's metrics can be climbed: every one is built with random weights and asked for its gradient."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .base import check_report, gradient_report
+from .catalogue import APPROXIMATE, METRICS, PYIQA, USABLE, Measurement, Metric
+from .logistic import IdentityMap
+from .pyiqa_adapter import PyiqaPrior
+from .random_weights import RandomFiles
+from .weights import NOWHERE, WeightStore
+
+SIZES = (16, 32, 64, 96, 128, 160, 192, 224, 256, 320, 384)
+"""Sides to try, in pixels."""
+EXACT = 0.05
+"""Relative disagreement with finite differences up to which a gradient is called exact."""
+SEED = 0
+_SHORT = {
+    "has no gradient": "no gradient",
+    "zero everywhere": "no gradient: it is zero everywhere",
+    "deepcopy": "no gradient: it copies the image out of the graph",
+    "call numpy()": "no gradient: it takes the image out of the graph",
+    "disagrees with": "its gradient disagrees with finite differences",
+    "no attribute 'vision_model'": "pyiqa's code does not fit this version of transformers",
+    "NVIDIA": "needs an NVIDIA GPU",
+    "CUDA": "needs an NVIDIA GPU",
+}
+"""Words in an error -> what the table says."""
+
+
+def synthetic_image(size: int, seed: int = SEED) -> Tensor:
+    """Something like a photograph: colour noise with the 1/f spectrum of photographs, (1, 3, size, size) in [0, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    spectrum = torch.fft.rfft2(torch.randn(1, 3, size, size, generator=generator, dtype=torch.float64))
+    rows, columns = torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None]
+    image = torch.fft.irfft2(spectrum / (rows**2 + columns**2).sqrt().clamp(min=1 / size), s=(size, size))
+    return (0.5 + 0.15 * image / image.std()).clamp(0.02, 0.98)
+
+
+def measure(metric: Metric, known: dict[Any, Measurement], real: WeightStore = NOWHERE) -> Measurement:
+    """Build one metric and ask for its gradient.
+
+    Args:
+        metric: an entry of the catalogue.
+        known: results by architecture, used and filled: data sets change a network's weights, not its gradient's truth.
+        real: weight files that are found there are used in place of random ones.
+    """
+    if metric.excluded:
+        return Measurement(metric.excluded)
+    files, seeds = RandomFiles(SEED, real), torch.random.get_rng_state()
+    torch.manual_seed(SEED)
+    try:
+        prior = PyiqaPrior(metric.name, files, IdentityMap(), **metric.quick)
+    except ValueError as error:
+        return Measurement(_reason(error))
+    finally:
+        torch.random.set_rng_state(seeds)
+    parameters = sum(p.numel() for p in prior.parameters())
+    shapes = tuple((key, tuple(value.shape)) for key, value in prior.state_dict().items())
+    architecture = (type(prior.network).__name__, shapes, metric.intake)
+    if architecture not in known or not shapes:
+        known[architecture] = _gate(prior)
+    return dataclasses.replace(known[architecture], parameters=parameters, files=tuple(dict.fromkeys(files.urls)))
+
+
+def _gate(prior: PyiqaPrior) -> Measurement:
+    reason, smallest = "", None
+    for size in SIZES:
+        try:
+            with torch.no_grad():
+                finite = bool(torch.isfinite(prior.score(synthetic_image(size).float())).all())
+        except Exception as error:  # whatever a metric raises for an image too small for it
+            reason = _reason(error)
+            continue
+        if finite:
+            smallest = size
+            break
+    if smallest is None:
+        return Measurement(reason or "its score is not finite")
+    prior.info = dataclasses.replace(prior.info, min_size=smallest)
+    # Handcrafted metrics take statistics over blocks and need several.
+    image = synthetic_image(max(smallest, 64 if list(prior.parameters()) else 192))
+    try:
+        try:
+            report = gradient_report(prior.double(), image, directions=1, seed=SEED)
+        except RuntimeError:  # a layer that knows float32 only
+            report = gradient_report(prior.float(), image.float())
+        check_report(prior, report)
+    except Exception as error:
+        return Measurement(_reason(error), min_size=smallest)
+    exact = report.own <= EXACT and (report.random is None or report.random <= EXACT)
+    random = None if report.random is None else float(f"{report.random:.1e}")
+    return Measurement(USABLE if exact else APPROXIMATE, None, smallest, (), float(f"{report.own:.1e}"), random)
+
+
+def _reason(error: Exception) -> str:
+    """One short line; the prior's name is in the row already."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for words, short in _SHORT.items():
+        if words in text:
+            return short
+    if "needs the package" in text:
+        return text[text.index("needs the package") :].split(",")[0]
+    return text.split(": ", 1)[-1][:160]
+
+
+def measure_all(names: Iterable[str], file: Path, tell: Callable[[str], None], real: WeightStore = NOWHERE) -> None:
+    """Measure metrics and write each result at once; what the file holds of others is kept.
+
+    Raises:
+        ValueError: for a name that the catalogue does not have.
+    """
+    wanted = list(names)
+    if unknown := [name for name in wanted if name not in METRICS]:
+        raise ValueError(f"the catalogue has no metric {', '.join(unknown)}")
+    rows: dict[str, Any] = {}
+    if file.exists():
+        rows = json.loads(file.read_text(encoding="utf-8"))["metrics"]
+    known: dict[Any, Measurement] = {}
+    for name in wanted:
+        result = measure(METRICS[name], known, real)
+        rows[name] = {key: value for key, value in dataclasses.asdict(result).items() if value not in (None, ())}
+        content = {"pyiqa": PYIQA, "metrics": {key: rows[key] for key in METRICS if key in rows}}
+        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        tell(f"{name}: {result.status}")
+        gc.collect()

@@ -1,0 +1,115 @@
+"""The page docs/priors.md, written from the catalogue and what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import catalogue
+from .catalogue import METRICS, Measurement, Metric
+from .weights import known_digest
+
+_HEAD = """# Quality models as priors
+
+<!-- Written by `python -m dmap measure-priors --page-only --page docs/priors.md`: change the catalogue instead. -->
+
+Any no-reference image quality model with a gradient can be the prior. `dmap_quality` comes with the pack. The
+models below come from the Python package pyiqa ({version}), which is optional: `pip install pyiqa` into ComfyUI's
+Python. It is **{licence}**.
+
+## Where weights go
+
+ComfyUI's model folder `iqa` (`models/iqa`, or what `extra_model_paths.yaml` names under `iqa`), by the file names
+in the last table. pyiqa's own cache, torch.hub's and CLIP's are searched after it. Nothing is downloaded unless the
+switch `download` of **DMAP Load IQA Prior** is on. Then a file is fetched into `models/iqa`, goes on where it
+stopped, and is kept only if its SHA-256 begins with the digits that are known: the full digest where one is
+published, else those in the file's name (`name-0123abcd.pth`: torch.hub's convention; for the two MUSIQ files whose
+full digest is published they agree). Files without either are never downloaded: fetch them yourself.
+
+`.pth` and `.pt` files are read as tensors only; a pickle of anything else is refused. CLIP as OpenAI publishes it
+is a TorchScript program and is opened only if its SHA-256 is that of the published file; ARNIQA's regressors are
+TorchScript without a published digest and are refused. `python -m dmap convert-weights FILE ... --out models/iqa`
+makes safetensors of the others, which are then preferred.
+
+## The common scale
+
+Every raw score goes through 100 / (1 + exp(-slope (score - midpoint))), with the slope negative where lower is
+better: the ends of the model's usual range become 2 and 98. One prior weight thus means about the same for all.
+DMAP Load IQA Prior has `midpoint` and `slope` for another map.
+
+## How the gradient was measured
+
+Each metric was built with random weights (NIQE with its real parameters) and asked, on an image of noise with a
+photograph's spectrum, for its gradient. It is **usable** if the gradient is finite, not zero, and agrees with
+central differences to 5 % along its own direction and along a random one (float64, or float32 along its own where a
+metric knows only that); **approximate** if it agrees to 75 % along its own direction only: metrics that round to 8
+bit or look shape parameters up in a table. Networks of the same architecture with weights from other data were
+measured once. DMAP Optimize asks the same question about your image before it climbs. The smallest side is the
+smallest of {sizes} px that gave a finite score.
+
+Crops do not grow in number with the image: on photographs beyond about 1000 px, crops of 224 px on a grid leave
+gaps that the prior does not see. Use DMAP Robust Prior (its shifts move the grid) or work at a smaller size.
+Batches are scored image by image. Priors run in float32 whatever the host's precision.
+"""
+
+
+def markdown(measured: Mapping[str, Measurement]) -> str:
+    """The whole page."""
+    usable = [metric for metric in METRICS.values() if metric.name in measured and measured[metric.name].usable]
+    others = [metric for metric in METRICS.values() if metric not in usable]
+    parts = [
+        _HEAD.format(version=catalogue.PYIQA, licence=catalogue.LICENCE, sizes=_sizes()),
+        f"\n## Usable: {len(usable)} of {len(METRICS)}\n",
+        _table(
+            ("name", "model; data", "judges", "better", "range", "takes in", "side", "parameters", "gradient"),
+            [_usable_row(metric, measured[metric.name]) for metric in usable],
+        ),
+        "\n## Not usable\n",
+        _table(("name", "model", "why"), [_other_row(metric, measured.get(metric.name)) for metric in others]),
+        "\n## Weight files\n",
+        _table(
+            ("name", "file", "SHA-256 begins with"), [row for m in usable for row in _file_rows(m, measured[m.name])]
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def _sizes() -> str:
+    from .measure import SIZES
+
+    return ", ".join(map(str, SIZES))
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _usable_row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
+    low, high = metric.scale
+    return (
+        f"`pyiqa:{metric.name}`",
+        metric.source,
+        metric.judges,
+        "higher" if metric.higher_better else "lower",
+        f"{low:g} to {high:g}",
+        metric.intake,
+        f"{found.min_size} px",
+        f"{found.parameters / 1e6:.1f} M" if found.parameters else "none",
+        "exact" if found.status == catalogue.USABLE else "approximate",
+    )
+
+
+def _other_row(metric: Metric, found: Measurement | None) -> tuple[Any, ...]:
+    return f"`{metric.name}`", metric.source, found.status if found is not None else "not measured"
+
+
+def _file_rows(metric: Metric, found: Measurement) -> list[tuple[Any, ...]]:
+    return [
+        (
+            f"`pyiqa:{metric.name}`",
+            f"[{name}]({url})",
+            f"`{known_digest(url)}`" if known_digest(url) else "not published",
+        )
+        for name, url in zip(found.file_names, found.files, strict=True)
+    ]

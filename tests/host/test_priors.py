@@ -1,0 +1,168 @@
+"""Quality models in a real host: files, mixtures, memory, precision, and the paper's hybrid as a template."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dmap.priors import PRIORS, WeightStore, load_prior, priorfile
+from dmap.priors.pyiqa_adapter import build
+from dmap.priors.random_weights import RandomFiles
+from scripts import workflow
+from scripts.host import ROOT, HostError, Server
+
+CNNIQA = "CNNIQA_koniq10k-e6f14c91.pth"
+MIXTURE = "host_test.json"
+
+
+@pytest.fixture(scope="module")
+def folder(server: Server) -> Iterator[Path]:
+    """The host's models/iqa with a small network's weights and a prior file that mixes it with the pack's own."""
+    iqa = server.base / "models" / "iqa"
+    iqa.mkdir(exist_ok=True)
+    torch.manual_seed(3)
+    torch.save({"params": build("cnniqa", RandomFiles()).state_dict()}, iqa / CNNIQA)
+    parts = (("pyiqa:cnniqa", 1.0), ("dmap_quality", 3.0))
+    priorfile.write(priorfile.PriorFile("mixture of the test", "mean", parts), iqa / MIXTURE)
+    yield iqa
+    for name in (CNNIQA, MIXTURE):
+        (iqa / name).unlink(missing_ok=True)
+
+
+def photograph(server: Server) -> torch.Tensor:
+    with Image.open(server.base / "input" / "small.png") as file:
+        return torch.from_numpy(np.array(file.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+
+
+def judged(server: Server, graph: Any, **inputs: Any) -> list[dict[str, Any]]:
+    """The table of DMAP Score Images for the small photograph."""
+    image = graph.add("LoadImage", image="small.png")
+    score = graph.add("DMAPScoreImages", image=(image, 0), **inputs)
+    shown = graph.add("PreviewAny", source=(score, 0))
+    table: list[dict[str, Any]] = json.loads(server.run(graph.prompt)[shown]["text"][0])
+    return table
+
+
+def test_files_of_the_model_folder_are_offered_and_give_the_librarys_scores(
+    server: Server, folder: Path, tools: dict[str, Any]
+) -> None:
+    """Two networks at once, alone and in a mixture; the same after everything was unloaded."""
+    names = server.get("/object_info/DMAPLoadPrior")["DMAPLoadPrior"]["input"]["required"]["name"][1]["options"]
+    names = ["dmap_quality", *names[len(PRIORS) :]]
+    assert names[1:3] == [f"file:{MIXTURE}", "pyiqa:cnniqa"]
+    assert f"{MIXTURE}" in server.get("/models/iqa")
+    store, expected = WeightStore((folder,)), []
+    for name in names[:3]:
+        with torch.no_grad():
+            expected.append(float(load_prior(name, store)(photograph(server))))
+    for _ in range(2):
+        graph = tools["Graph"]()
+        loaders = {f"prior_{i}": (graph.add("DMAPLoadPrior", name=name), 0) for i, name in enumerate(names[:3], 1)}
+        table = judged(server, graph, **loaders, optimised=loaders["prior_3"])
+        assert [row["mean"]["after"] for row in table] == pytest.approx(expected, abs=0.01)
+        assert [row["optimised"] for row in table] == [False, True, True]
+        server.free()
+
+
+def test_a_changed_prior_file_is_read_again(server: Server, folder: Path, tools: dict[str, Any]) -> None:
+    graph = tools["Graph"]()
+    prior = graph.add("DMAPLoadPrior", name=f"file:{MIXTURE}")
+    first = judged(server, graph, prior_1=(prior, 0))[0]["mean"]["after"]
+    priorfile.write(priorfile.PriorFile("other", "mean", (("pyiqa:cnniqa", 1.0),)), folder / MIXTURE)
+    os.utime(folder / MIXTURE, (1, 1))
+    graph = tools["Graph"]()
+    prior = graph.add("DMAPLoadPrior", name=f"file:{MIXTURE}")
+    row = judged(server, graph, prior_1=(prior, 0))[0]
+    assert row["judge"] == "other"
+    assert row["mean"]["after"] != first
+
+
+def test_another_map_to_the_common_scale(server: Server, tools: dict[str, Any]) -> None:
+    with torch.no_grad():
+        raw = float(load_prior("dmap_quality")(photograph(server)))
+    graph = tools["Graph"]()
+    prior = graph.add("DMAPLoadPrior", name="dmap_quality", midpoint=raw - 5.0, slope=0.2)
+    (row,) = judged(server, graph, prior_1=(prior, 0))
+    assert row["mean"]["after"] == pytest.approx(100 / (1 + np.exp(-0.2 * 5.0)), abs=0.01)
+
+
+def test_judges_by_name_need_no_gradient(server: Server, tools: dict[str, Any]) -> None:
+    graph = tools["Graph"]()
+    prior = graph.add("DMAPLoadPrior", name="dmap_quality")
+    table = judged(server, graph, prior_1=(prior, 0), optimised=(prior, 0), judges="pyiqa:piqe")
+    assert [(row["judge"], row["optimised"]) for row in table] == [("dmap_quality", True), ("pyiqa:piqe", False)]
+    graph = tools["Graph"]()
+    prior = graph.add("DMAPLoadPrior", name="dmap_quality")
+    with pytest.raises(HostError, match=r"DMAP Score Images, judges, name: got 'no_such'"):
+        judged(server, graph, prior_1=(prior, 0), judges="pyiqa:piqe, no_such")
+
+
+def test_missing_weights_with_and_without_the_download_switch(server: Server, tools: dict[str, Any]) -> None:
+    """UNIQUE's file has no published SHA-256: even with the switch on nothing is asked of the network."""
+    for download, words in ((False, "unless the switch 'download' is on"), (True, "SHA-256 is not published")):
+        graph = tools["Graph"]()
+        prior = graph.add("DMAPLoadPrior", name="pyiqa:unique", download=download)
+        with pytest.raises(HostError, match=words) as caught:
+            judged(server, graph, prior_1=(prior, 0))
+        assert all(word in str(caught.value) for word in ("DMAP Load IQA Prior", "UNIQUE.pt", "models/iqa", "https://"))
+
+
+def hybrid(server: Server, definitions: dict[str, Any]) -> dict[str, Any]:
+    """The template on the tiny Stable Diffusion."""
+    prompt = workflow.to_prompt(
+        workflow.load(ROOT / "workflows" / "restore_hybrid_prior.json"),
+        definitions,
+        {
+            "LoadImage": {"image": "small.png"},
+            "DMAPInvert": {"steps": 2, "strength": 0.2},
+            "DMAPOptimize": {"iterations": 1},
+            "CheckpointLoaderSimple": {"ckpt_name": ""},
+        },
+    )
+    (loader,) = workflow.nodes_of(prompt, "CheckpointLoaderSimple")
+    prompt[loader] |= {"class_type": "DMAPTestTinySD", "inputs": {"kind": "EPS", "channels": 4}}
+    return prompt
+
+
+def test_the_papers_hybrid_says_what_it_needs(server: Server, definitions: dict[str, Any]) -> None:
+    prompt = hybrid(server, definitions)
+    names = {prompt[key]["inputs"]["name"] for key in workflow.nodes_of(prompt, "DMAPLoadPrior")}
+    assert names == {"pyiqa:liqe_mix", "pyiqa:musiq", "pyiqa:clipiqa"}
+    with pytest.raises(HostError, match=r"DMAP Load IQA Prior, pyiqa:.* is missing") as caught:
+        server.run(prompt)
+    assert "models/iqa" in str(caught.value)
+
+
+def test_the_papers_hybrid_runs_on_other_priors(server: Server, definitions: dict[str, Any]) -> None:
+    """As its note says: dmap_quality in all three loaders."""
+    prompt = hybrid(server, definitions)
+    for key in workflow.nodes_of(prompt, "DMAPLoadPrior"):
+        prompt[key]["inputs"]["name"] = "dmap_quality"
+    outputs = server.run(prompt)
+    (optimise,) = workflow.nodes_of(prompt, "DMAPOptimize")
+    assert len(json.loads(outputs[optimise]["dmap_trace"][0])["rows"]) == 2
+
+
+def test_priors_stay_in_float32_in_a_half_precision_host(tmp_path: Path, server: Server, tools: dict[str, Any]) -> None:
+    """The same score to float32's rounding, and an ascent, with the host's networks in 16 bit."""
+    pack = Path(__file__).resolve().parent / "dmap_test_nodes"
+    with Server(tmp_path, packs=[pack], arguments=["--bf16-unet", "--bf16-vae"]) as half:
+        (tmp_path / "input" / "small.png").write_bytes((server.base / "input" / "small.png").read_bytes())
+        graph = tools["Graph"]()
+        prior = graph.add("DMAPLoadPrior", name="dmap_quality")
+        (row,) = judged(half, graph, prior_1=(prior, 0))
+        with torch.no_grad():
+            expected = float(load_prior("dmap_quality")(photograph(server)))
+        assert row["mean"]["after"] == pytest.approx(expected, abs=1e-3)
+        prompt = hybrid(half, half.get("/object_info"))
+        for key in workflow.nodes_of(prompt, "DMAPLoadPrior"):
+            prompt[key]["inputs"]["name"] = "dmap_quality"
+        assert half.run(prompt)
