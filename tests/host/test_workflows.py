@@ -15,7 +15,7 @@ from scripts import english, workflow
 from scripts.host import ROOT, Server
 
 WORKFLOWS = ROOT / "workflows"
-NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl"}
+NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
 SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")
 
