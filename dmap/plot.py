@@ -43,10 +43,10 @@ def plot_trace(trace: Trace, width: int = 960, height: int = 640) -> Tensor:
         box = (left + 70, top + 34, left + width // 2 - 20, top + height // 2 - 30)
         lines = list(zip(*(values(row) for row in trace.rows), strict=True))
         _panel(draw, box, title, steps, lines, trace.best_iteration)
-    return _as_batch(canvas)
+    return as_batch(canvas)
 
 
-def _as_batch(canvas: Image.Image) -> Tensor:
+def as_batch(canvas: Image.Image) -> Tensor:
     """A picture as (1, 3, h, w) in [0, 1]."""
     return torch.from_numpy(np.asarray(canvas, dtype=np.float32) / 255.0).permute(2, 0, 1)[None]
 
@@ -85,7 +85,7 @@ def plot_scores(rows: Sequence[Mapping[str, Any]], width: int = 960) -> Tensor:
                 text = f"{before:.1f} -> {after:.1f} ({after - before:+.1f})"
             draw.text((x1 + 8, y + bar // 2), text, fill=INK, font=font, anchor="lm")
             y += bar
-    return _as_batch(canvas)
+    return as_batch(canvas)
 
 
 def _panel(

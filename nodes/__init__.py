@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .compare import DMAPCompare
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
 from .degradation import (
@@ -37,6 +38,7 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPMultiScalePrior,
     DMAPRobustPrior,
     DMAPScoreImages,
+    DMAPCompare,
     DMAPSavePath,
     DMAPLoadPath,
     DMAPEncode,

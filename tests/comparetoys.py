@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -47,6 +48,7 @@ class LevelPrior(Prior):
 def models() -> dict[str, Prior]:
     """Three toys that want different things."""
     smooth = SmoothnessPrior()
+    smooth.info = replace(smooth.info, name="smooth")
     smooth.score_map = LogisticMap(0.02, -40.0)
     return {"smooth": smooth, "red": LevelPrior("red", 0, 0.8), "grey": LevelPrior("grey", 1, 0.5)}
 

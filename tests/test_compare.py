@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,14 @@ def test_specs_of_compositions() -> None:
             specs.build(wrong)
 
 
+def test_the_networks_in_a_composition() -> None:
+    assert specs.leaves(specs.build("mean(robust(dmap_nss), multiscale(dmap_spectrum))")) == [
+        "dmap_nss",
+        "dmap_spectrum",
+    ]
+    assert specs.leaves(load_prior("dmap_quality")) == ["dmap_quality"]
+
+
 def test_fingerprints_tell_trainings_and_mixtures_apart() -> None:
     prints = [
         specs.fingerprint(prior)
@@ -242,6 +251,12 @@ def test_statistics_by_hand(finished: Path) -> None:
     assert standing.cost[0] == pytest.approx(standing.fooled[0] * 0.01 / 3e-4, rel=0.2)
     excess, _ = statistics.fooled_by(found, chosen)
     assert excess[0, 1] == pytest.approx((gains[:, 0, 1] - gains[:, 0, 2]).mean())
+    assert found.related.tolist() == np.eye(3, dtype=bool).tolist()
+    kin = replace(found, parts=[{"a"}, {"b"}, {"a", "b"}])
+    assert kin.related.tolist() == [[True, False, True], [False, True, True], [True, True, True]]
+    standing = statistics.standing(kin, chosen)
+    assert standing.others[0][0] == pytest.approx(gains[:, 0, 1].mean())
+    assert np.isnan(standing.others[0][2])
     for pair in statistics.disagreements(found, chosen):
         change = found.scores[pair.condition, pair.first] - found.scores[pair.condition, pair.second]
         assert change[pair.judge_first] >= pair.points

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from . import compare, convert_weights, measure_priors, restore
+from . import compare, convert_weights, measure_priors, propose, rank, report, restore, study
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C."""
@@ -26,7 +26,9 @@ class Command(Protocol):
         """Do it; returns the exit code. A ValueError or OSError is shown as one line and ends with ``USAGE``."""
 
 
-COMMANDS: tuple[Command, ...] = (restore, compare, convert_weights, measure_priors)
+COMMANDS: tuple[Command, ...] = (
+    restore, compare, study, rank, report, propose, convert_weights, measure_priors,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

@@ -91,13 +91,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"skipped {one.name}: {one.reason}")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
     progress = common.Progress(comparison.total, "comparing")
-    shown: dict[str, str] = {}
 
     def show(state: CellProgress) -> None:
-        # One line a cell where the output is not a terminal; every iteration where it is.
-        cell = state.text.split(":")[0] if not progress.in_place else state.text
-        if shown.get("text") != cell:
-            shown["text"] = cell
+        # Every iteration on a terminal; elsewhere one line a cell.
+        if progress.in_place or state.begins:
             progress.update(state.done, state.text)
 
     try:

@@ -45,6 +45,7 @@ class Results:
         plan: the plan.
         names: of the models compared.
         judges: names of all that judge: the models first, then those that only judge.
+        parts: the networks that each judge is made of.
         conditions: all of the plan, finished or not.
         scores: (conditions, models, judges) on the common scale, NaN where missing.
         start: (conditions, judges) of the decoded photograph before any change.
@@ -57,6 +58,7 @@ class Results:
     plan: Plan
     names: list[str]
     judges: list[str]
+    parts: list[set[str]]
     conditions: list[Condition]
     scores: Array
     start: Array
@@ -68,6 +70,13 @@ class Results:
     def gains(self) -> Array:
         """(conditions, models, judges): how much a judge's score rose from the start."""
         return self.scores - self.start[:, None, :]
+
+    @property
+    def related(self) -> npt.NDArray[np.bool_]:
+        """(models, judges): whether a judge is the model itself or shares a network with it, and so proves nothing."""
+        return np.array(
+            [[not parts.isdisjoint(other) for other in self.parts] for parts in self.parts[: len(self.names)]]
+        )
 
     def select(self, degradation: str | None = None, level: float | None = None) -> npt.NDArray[np.intp]:
         """Indices of the matched conditions, of one degradation and level if they are named."""
@@ -99,6 +108,7 @@ def load(folder: Folder) -> Results:
         plan = Plan.from_json(index["plan"])
         prints = [str(model["fingerprint"]) for model in index["models"]]
         judges = [str(model["spec"]) for model in index["models"]]
+        parts = [{str(part) for part in model["parts"]} for model in index["models"]]
         keys = [str(key) for key in index["inputs"]], [str(key) for key in index["cells"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder.path}: comparison.json is damaged ({error}); run the comparison again") from error
@@ -121,7 +131,7 @@ def load(folder: Folder) -> Results:
             for name in MEASURES:
                 measures[name][row, column] = found.get(name, np.nan)
     return Results(
-        index, plan, list(plan.priors), judges, conditions, scores, start, photograph, measures, start_measures
+        index, plan, list(plan.priors), judges, parts, conditions, scores, start, photograph, measures, start_measures
     )
 
 

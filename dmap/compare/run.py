@@ -22,7 +22,7 @@ from .folder import Cell, Folder, Input
 from .inputs import Photograph, Skipped, degrade, from_bytes, shown, to_bytes
 from .plan import Plan, digest
 from .search import search
-from .specs import fingerprint
+from .specs import fingerprint, leaves
 
 MEASURES = ("psnr", "ssim", "ms_ssim")
 """Against the undegraded photograph, where it was degraded here: judges that no model was made to please."""
@@ -45,11 +45,12 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a comparison is: ``done`` of ``total`` cells, and what it works on."""
+    """How far a comparison is: ``done`` of ``total`` cells, and what it works on; ``begins`` at the start of a cell."""
 
     done: int
     total: int
     text: str
+    begins: bool = False
 
 
 class WatchedObjective(Objective):
@@ -134,7 +135,12 @@ class Comparison:
             ],
             "skipped": [asdict(one) for one in skipped],
             "models": [
-                {**asdict(self.models[spec].info), "spec": spec, "fingerprint": self.prints[spec]}
+                {
+                    **asdict(self.models[spec].info),
+                    "spec": spec,
+                    "fingerprint": self.prints[spec],
+                    "parts": leaves(self.models[spec]),
+                }
                 for spec in (*self.plan.priors, *self.plan.judges)
             ],
             "inputs": [key for _, _, key in self._jobs],
@@ -157,7 +163,7 @@ class Comparison:
             for cell_key, level, index, spec in self._cells(key):
                 label = f"{photograph.name}, {degradation}, level {level:g}, {spec}"
                 if callback is not None:
-                    callback(Progress(done, total, label))
+                    callback(Progress(done, total, label, begins=True))
                 if any(cell_key == cell[0] for cell in todo):
                     assert chain is not None
                     report = None if callback is None else self._reporter(callback, done, total, label)
@@ -169,7 +175,7 @@ class Comparison:
                 self._score(cell_key, found[0]["image"], key)
                 done += 1
         if callback is not None:
-            callback(Progress(done, total, "done"))
+            callback(Progress(done, total, "done", begins=True))
 
     @staticmethod
     def _reporter(callback: Callable[[Progress], None], done: int, total: int, label: str) -> Callable[[str], None]:

@@ -51,6 +51,15 @@ def _build(spec: str, load: Callable[[str], Prior]) -> Prior:
     return RobustPrior(inner) if kind == "robust" else MultiScalePrior(inner)
 
 
+def leaves(prior: Prior) -> list[str]:
+    """The names of the priors that a composition is made of; of another prior its own."""
+    return [
+        module.info.name
+        for module in prior.modules()
+        if isinstance(module, Prior) and not any(isinstance(part, Prior) for part in list(module.modules())[1:])
+    ]
+
+
 def _split(text: str) -> list[str]:
     """At the commas that are outside of brackets."""
     parts, depth = [""], 0

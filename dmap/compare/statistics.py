@@ -30,10 +30,14 @@ def mean_and_error(values: Array, photographs: Sequence[str]) -> tuple[Array, Ar
 
 
 def others(results: Results, values: Array) -> Array:
-    """Of (conditions, models, judges), the mean over the judges other than the climbed model: (conditions, models)."""
-    count = len(results.judges)
-    own = np.stack([values[:, model, model] for model in range(len(results.names))], axis=1)
-    return (values.sum(axis=2) - own) / (count - 1)
+    """Of (conditions, models, judges), the mean over the judges unrelated to the climbed model: (conditions, models).
+
+    NaN for a model to which all judges are related.
+    """
+    outside = ~results.related
+    count = outside.sum(axis=1)
+    total: Array = np.where(outside[None], values, 0).sum(axis=2)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Standing:
 
     Attributes:
         own: gain in its own score where it was climbed.
-        others: mean gain of the other judges there: what it is worth.
+        others: mean gain of the judges there that share no network with it: what it is worth.
         fooled: own less others, the part that nobody confirms.
         cost: ``fooled`` in points for each 0.01 that D moved away from the start: the attack's strength.
     """
@@ -73,16 +77,17 @@ def standing(results: Results, chosen: Chosen) -> Standing:
 
 
 def fooled_by(results: Results, chosen: Chosen) -> tuple[Array, Array]:
-    """(models, judges): how much more a judge gains by a model's outputs than those that are neither of the two.
+    """(models, judges): how much more a judge gains by a model's outputs than the judges unrelated to both.
 
-    The diagonal compares a model with all others. NaN where nobody is left to compare with.
+    NaN where nobody is left to compare with.
     """
     gains = results.gains[chosen]
     models, judges = len(results.names), len(results.judges)
     excess = np.full((len(chosen), models, judges), np.nan)
     for model in range(models):
         for judge in range(judges):
-            rest = [other for other in range(judges) if other not in (model, judge)]
+            kin = results.parts[model] | results.parts[judge]
+            rest = [other for other in range(judges) if kin.isdisjoint(results.parts[other])]
             if rest:
                 excess[:, model, judge] = gains[:, model, judge] - gains[:, model, rest].mean(axis=1)
     return mean_and_error(excess, results.photographs(chosen))

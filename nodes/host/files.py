@@ -63,6 +63,19 @@ def new_output_file(prefix: str) -> Path:
     return Path(folder) / f"{name}_{counter:05}_{SUFFIX}"
 
 
+def output_folder(name: str) -> Path:
+    """A folder inside the host's output folder, there or not yet.
+
+    Raises:
+        ValueError: if the name is empty or leads out of it.
+    """
+    root = Path(folder_paths.get_output_directory()).resolve()
+    folder = (root / name.strip()).resolve()
+    if folder == root or not folder.is_relative_to(root):
+        raise ValueError(f"folder: {name!r} does not lie inside ComfyUI's output folder; give a plain name")
+    return folder
+
+
 def _roots() -> dict[str, Path]:
     return {
         "output": Path(folder_paths.get_output_directory()).resolve(),

@@ -1,0 +1,94 @@
+"""``python -m dmap propose-prior``: a mixture out of a comparison's models, checked on other photographs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..compare import mixture, results, specs
+from ..compare.engine import ShippedEngine
+from ..compare.folder import Folder, write_json
+from ..compare.inputs import read_folder
+from ..compare.run import Comparison
+from ..compare.run import Progress as CellProgress
+from . import common
+
+NAME = "propose-prior"
+HELP = "Propose a mixture of a comparison's models as a prior file, and check it on other photographs."
+CHECK = "mixture.json"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,60}")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("comparison", type=Path, metavar="DIR", help="folder of 'python -m dmap compare'")
+    parser.add_argument(
+        "--name", default="proposed", help="of the prior and its file, NAME.json (letters, digits, - and _)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER",
+        help="where NAME.json goes (default: DIR); DMAP Load IQA Prior offers the files in ComfyUI's models/iqa",
+    )  # fmt: skip
+    parser.add_argument(
+        "--floor", type=float, default=0.25,
+        help="every judge is to keep this share of the largest gain that any model brought it (default: 0.25)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--photos", type=Path, metavar="DIR", help="photographs for the check; those of the comparison are left out"
+    )
+    parser.add_argument("--files", nargs="*", default=[], metavar="NAME", help="only these photographs")
+    parser.add_argument("--count", type=int, help="so many photographs at most")
+    common.add_device_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    if not _PLAIN.fullmatch(options.name):
+        raise ValueError(f"--name: got {options.name!r}; use letters, digits, - and _ only")
+    found = results.load(Folder(options.comparison))
+    proposal = mixture.propose(found, options.floor)
+    parts = ", ".join(f"{weight:.2f} {name}" for name, weight in proposal.parts)
+    print(f"proposed: {parts}; judges' mean gain expected {proposal.expected:+.1f}, floor kept {proposal.floor:.2f}")
+    content: dict[str, Any] = {"proposal": mixture.as_json(proposal)}
+    if len(proposal.parts) == 1:
+        print(f"no mixture: {proposal.parts[0][0]} alone keeps every floor and pleases the judges most")
+        return 0
+    file = (options.out or options.comparison) / f"{options.name}.json"
+    mixture.write_prior(proposal, options.name, file)
+    print(f"{file}: put it into ComfyUI's folder models/iqa")
+    if options.photos is None:
+        print("not checked: name other photographs with --photos to see whether it beats its parts")
+        return 0
+    content.update(_check(options, found, proposal))
+    write_json(options.comparison / CHECK, content)
+    print(content["verdict"])
+    return 0
+
+
+def _check(options: argparse.Namespace, found: results.Results, proposal: mixture.Proposal) -> dict[str, Any]:
+    device = common.device_of(options.device)
+    engine = ShippedEngine(device, common.DTYPES[options.dtype])
+    names = tuple(name for name, _ in proposal.parts)
+    mixed = mixture.spec(proposal)
+    judges = tuple(name for name in found.judges if name not in names)
+    plan = replace(found.plan, priors=(*names, mixed), judges=judges)
+    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files)
+    used = {str(one["sha256"]) for one in found.index["photographs"]}
+    photographs = [one for one in photographs if one.sha256 not in used][: options.count]
+    if not photographs:
+        raise ValueError(f"--photos: {options.photos} holds no photograph that the comparison has not seen")
+    models = {name: specs.build(name).to(device) for name in (*plan.priors, *plan.judges)}
+    folder = Folder(options.comparison / "check")
+    comparison = Comparison(plan, folder, photographs, skipped, models, engine)
+    progress = common.Progress(comparison.total, "checking")
+
+    def show(state: CellProgress) -> None:
+        if progress.in_place or state.begins:
+            progress.update(state.done, state.text)
+
+    try:
+        comparison.run(show)
+    finally:
+        progress.close()
+    return mixture.check(results.load(folder), mixed, names)

@@ -1,0 +1,52 @@
+"""``python -m dmap rank``: from vote files to a ranking."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..compare import ranking, study, votes
+from ..compare.folder import write_json
+
+NAME = "rank"
+HELP = "Rank the models of a study by the votes of its observers (Bradley-Terry, bootstrap intervals)."
+RANKING = "ranking.json"
+FORMAT, VERSION = "dmap-ranking", 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", type=Path, metavar="KEY", help=f"the study's {study.KEY}")
+    parser.add_argument("votes", type=Path, nargs="+", metavar="VOTES", help="vote files, or folders of them")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: {RANKING} beside KEY")
+    parser.add_argument("--samples", type=int, default=500, help="bootstrap samples (default: 500)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.samples < 2:
+        raise ValueError(f"--samples: got {options.samples}, at least 2 are needed")
+    key = study.read_key(options.key)
+    files = [file for one in options.votes for file in (sorted(one.glob("*.json")) if one.is_dir() else [one])]
+    observers, problems = votes.read((file for file in files if file.name not in (study.KEY, RANKING)), key)
+    for problem in problems:
+        print(f"{problem.file}: {problem.text}{'' if problem.used else '; not used'}")
+    found = ranking.summary(observers, key.models, options.samples, options.seed)
+    content: dict[str, Any] = {
+        "format": FORMAT, "version": VERSION, "study": key.id, "strategy": key.strategy, **found,
+        "problems": [asdict(problem) for problem in problems],
+    }  # fmt: skip
+    out = options.out or options.key.with_name(RANKING)
+    write_json(out, content)
+    overall = found["overall"]
+    for name, strength, low, high, taken in zip(
+        *(overall[part] for part in ("models", "strengths", "low", "high", "votes")), strict=True
+    ):
+        print(f"{strength:+.2f} ({low:+.2f} to {high:+.2f})  {name}, {taken} votes")
+    if found["agreement"] is not None:
+        print(f"agreement between {len(observers)} observers: Krippendorff's alpha {found['agreement']:.2f}")
+    if not overall["connected"]:
+        print("not all models were compared with one another, even by way of others: their order means nothing")
+    print(out)
+    return 0

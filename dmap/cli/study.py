@@ -1,0 +1,56 @@
+"""``python -m dmap study``: a page on which people compare outputs in pairs."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from ..compare import results, selection, simulation, study
+from ..compare.folder import Folder, write_json
+
+NAME = "study"
+HELP = "Make a self-contained page on which people compare a comparison's outputs in pairs, blind."
+SIMULATION = "study_simulation.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("comparison", type=Path, metavar="DIR", help="folder of 'python -m dmap compare'")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help=f"folder for {study.PAGE} (to hand out) and {study.KEY} (to keep to yourself); default: DIR/study",
+    )  # fmt: skip
+    parser.add_argument("--pairs", type=int, default=40, help="pairs to ask about (default: 40)")
+    parser.add_argument("--catches", type=int, default=4, help="trials with a known answer (default: 4)")
+    parser.add_argument("--repeats", type=int, default=4, help="pairs that are asked twice (default: 4)")
+    parser.add_argument(
+        "--strategy", choices=selection.STRATEGIES, default="debiased",
+        help="debiased: where models disagree most, balanced over contents and models; random (default: debiased)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the choice, the order and the sides (default: 0)")
+    parser.add_argument(
+        "--simulate", type=int, default=0, metavar="N",
+        help=f"also simulate N studies by either strategy and write how many votes each needs to {SIMULATION}",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    folder = Folder(options.comparison)
+    found = results.load(folder)
+    out = options.out or options.comparison / "study"
+    made = study.make(
+        found, folder, out, options.pairs, options.catches, options.repeats, options.strategy, options.seed
+    )
+    print(f"{out / study.PAGE}: {len(made.trials)} trials; keep {out / study.KEY} to yourself")
+    if options.simulate > 0:
+        contents = [f"{one.input.photograph}/{one.input.degradation}" for one in found.conditions]
+        power = simulation.power(
+            selection.candidates(found), contents, len(found.names), options.pairs, repeats=options.simulate,
+            seed=options.seed,
+        )  # fmt: skip
+        write_json(out / SIMULATION, [asdict(one) for one in power])
+        for follows in sorted({one.follows for one in power}):
+            needed = {name: simulation.votes_needed(power, name, follows) for name in selection.STRATEGIES}
+            words = ", ".join(f"{name} {votes or 'more than simulated'}" for name, votes in needed.items())
+            print(f"people see what the models part on (correlation {follows:g}): votes for 90 % right order: {words}")
+    return 0

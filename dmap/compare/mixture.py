@@ -1,0 +1,169 @@
+"""A better prior out of the best ones: weights proposed by a comparison, and checked on other photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .folder import write_json
+from .results import Array, Results
+from .statistics import cross_scores, mean_and_error, others
+
+LEAST_WEIGHT = 1e-3
+"""Parts with less are left out: a linear program gives zeros up to rounding."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Weights of a mixture.
+
+    Attributes:
+        parts: (model, weight), weights of sum 1, the largest first.
+        floor: share of a judge's largest gain that every judge is to keep; lowered where the wanted one cannot be had.
+        expected: judges' mean gain if gains mixed like the weights; judgements by a model's relatives left out.
+        gains: judge -> its expected gain.
+    """
+
+    parts: list[tuple[str, float]]
+    floor: float
+    expected: float
+    gains: dict[str, float]
+
+
+def propose(results: Results, floor: float = 0.25) -> Proposal:
+    """Weights that maximise the judges' mean gain while every judge gains at least ``floor`` of its largest gain.
+
+    A linear program over the mean gains of the comparison, taking a mixture's gains as the mixture of the gains. That
+    is a model, not a fact: ``check`` measures.
+
+    Raises:
+        ValueError: for a floor outside [0, 1), without matched conditions, or if scipy cannot be imported.
+    """
+    if not 0 <= floor < 1:
+        raise ValueError(f"floor: got {floor}; give a share of a judge's largest gain, from 0 to below 1")
+    chosen = results.select()
+    usable = [index for index, name in enumerate(results.names) if results.parts[index] == {name}]
+    if len(chosen) == 0 or len(usable) < 2:
+        raise ValueError(
+            "mixture: it takes a comparison with outputs at one fidelity and at least two priors that are no "
+            "compositions; a prior file names plain priors only"
+        )
+    gains = cross_scores(results, chosen, gain=True)[0][usable]
+    worth = mean_and_error(others(results, results.gains[chosen]), results.photographs(chosen))[0][usable]
+    if np.isnan(worth).any():
+        raise ValueError("mixture: a model has no judge that shares no network with it; add one with --judges")
+    largest = np.maximum(gains.max(axis=0), 0)
+    weights, kept = _solve(gains, worth, largest, floor)
+    weights = np.where(weights < LEAST_WEIGHT, 0, weights)
+    weights = weights / weights.sum()
+    named = sorted(
+        ((results.names[index], float(weight)) for index, weight in zip(usable, weights, strict=True) if weight > 0),
+        key=lambda part: -part[1],
+    )
+    expected = dict(zip(results.judges, (float(value) for value in weights @ gains), strict=True))
+    return Proposal(named, kept, float(weights @ worth), expected)
+
+
+def _solve(gains: Array, worth: Array, largest: Array, floor: float) -> tuple[Array, float]:
+    """Weights (models,) of the linear program, and the floor that could be kept."""
+    try:
+        from scipy.optimize import linprog
+    except ImportError as error:
+        raise ValueError("mixture: it needs the package scipy (ComfyUI brings it); run 'pip install scipy'") from error
+    count = len(gains)
+    # Variables: the weights and the floor. First the highest floor that can be kept at all, up to the wanted one.
+    ones = np.append(np.ones(count), 0)[None]
+    bounds = [(0, 1)] * count + [(None, floor)]
+    keep = np.hstack([-gains.T, largest[:, None]])
+    best = linprog(np.append(np.zeros(count), -1), keep, np.zeros(len(keep)), ones, [1], bounds)
+    kept = float(best.x[-1])
+    found = linprog(-worth, -gains.T, -(kept * largest - 1e-9), np.ones((1, count)), [1], [(0, 1)] * count)
+    return np.asarray(found.x), kept
+
+
+def spec(proposal: Proposal) -> str:
+    """The mixture as ``specs.build`` reads it."""
+    return f"mean({', '.join(f'{weight:.3f} {name}' for name, weight in proposal.parts)})"
+
+
+def write_prior(proposal: Proposal, name: str, file: Path) -> None:
+    """Write the mixture as a prior file that DMAP Load IQA Prior offers from the host's folder models/iqa."""
+    parts = [{"prior": part, "weight": round(weight, 3)} for part, weight in proposal.parts]
+    write_json(file, {"format": "dmap-prior", "version": 1, "name": name, "mix": "mean", "parts": parts})
+
+
+def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """Does the mixture beat its parts? On a comparison of the mixture and its parts on other photographs.
+
+    The judges are the models that share nothing with the mixture and its parts; without one, all are, each model's own
+    outputs excepted.
+
+    Raises:
+        ValueError: if no start was brought to one fidelity by all.
+    """
+    chosen = results.select()
+    if len(chosen) == 0:
+        raise ValueError(
+            "mixture: on no held-out photograph did all parts and the mixture reach the same fidelity; allow more "
+            "searches or a wider tolerance"
+        )
+    used = results.parts[results.names.index(mixture)]
+    independent = [index for index, part in enumerate(results.parts) if used.isdisjoint(part)]
+    gains = results.gains[chosen]
+    photographs = results.photographs(chosen)
+    names = list(dict.fromkeys(photographs))
+    rows: dict[str, Array] = {}
+    for name in (mixture, *parts):
+        row = results.names.index(name)
+        judges = independent or [index for index in range(len(results.judges)) if results.judges[index] != name]
+        each = gains[:, row, judges].mean(axis=1)
+        rows[name] = np.array([each[[photo == one for photo in photographs]].mean() for one in names])
+    found: list[dict[str, Any]] = []
+    for name, values in rows.items():
+        low, high = interval(rows[mixture] - values, seed) if name != mixture else (None, None)
+        difference = None if name == mixture else float((rows[mixture] - values).mean())
+        found.append({"name": name, "gain": float(values.mean()), "difference": difference, "low": low, "high": high})
+    beaten = [row["name"] for row in found if row["low"] is not None and row["low"] > 0]
+    lost = [row["name"] for row in found if row["high"] is not None and row["high"] < 0]
+    return {
+        "rows": found,
+        "photographs": len(names),
+        "judging": "judged by models that are not in the mixture: "
+        + ", ".join(results.judges[index] for index in independent)
+        if independent
+        else "no model is outside of the mixture, so its parts judge one another: weak evidence",
+        "verdict": _verdict(list(parts), beaten, lost),
+    }
+
+
+def _verdict(parts: list[str], beaten: list[str], lost: list[str]) -> str:
+    if len(beaten) == len(parts):
+        return "Yes: on held-out photographs the mixture beats every one of its parts, with intervals above zero."
+    words = "No: on held-out photographs the mixture does not beat all of its parts."
+    if beaten:
+        words += f" It beats {', '.join(beaten)}."
+    if lost:
+        words += f" It is worse than {', '.join(lost)}."
+    undecided = [name for name in parts if name not in (*beaten, *lost)]
+    if undecided:
+        words += f" Against {', '.join(undecided)} nothing is shown either way."
+    return words
+
+
+def interval(differences: Array, seed: int, samples: int = 2000) -> tuple[float | None, float | None]:
+    """95 % bootstrap interval of a mean over photographs; None for a single one."""
+    if len(differences) < 2:
+        return None, None
+    random = np.random.default_rng(seed)
+    means = differences[random.integers(len(differences), size=(samples, len(differences)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def as_json(proposal: Proposal) -> dict[str, Any]:
+    """The proposal as JSON holds it."""
+    return asdict(proposal)

@@ -1,0 +1,220 @@
+"use strict";
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const STORE = "dmap-study-" + DATA.study;
+const $ = (id) => document.getElementById(id);
+
+// FNV-1a with 64 bits over UTF-8, as dmap/compare/votes.py computes it.
+function fnv1a(text) {
+  let value = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    value = BigInt.asUintN(64, (value ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return value.toString(16).padStart(16, "0");
+}
+
+// mulberry32: small, seeded, and good enough for orders and sides.
+function generator(text) {
+  let state = Number(BigInt.asUintN(32, BigInt("0x" + fnv1a(text))));
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+// The observer's own order and sides. Within a group the sides take turns, so that each model is as often left as right.
+function arrange(observer) {
+  const random = generator(`${DATA.study}|${DATA.seed}|${observer}`);
+  const trials = DATA.trials.map((trial) => ({ ...trial }));
+  for (let i = trials.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [trials[i], trials[j]] = [trials[j], trials[i]];
+  }
+  const turn = new Map();
+  for (const trial of trials) {
+    const swapped = turn.has(trial.group) ? !turn.get(trial.group) : random() < 0.5;
+    turn.set(trial.group, swapped);
+    trial.left = swapped ? trial.b : trial.a;
+    trial.right = swapped ? trial.a : trial.b;
+  }
+  return trials;
+}
+
+let state = { observer: "", began: "", votes: [] };
+let order = [];
+let shownAt = 0;
+let flickers = 0;
+let side = "left";
+let kept = true;
+
+function keep() {
+  try {
+    localStorage.setItem(STORE, JSON.stringify(state));
+  } catch {
+    kept = false;
+    $("storage").classList.remove("hidden");
+  }
+}
+function stored() {
+  try {
+    const found = JSON.parse(localStorage.getItem(STORE));
+    return found && Array.isArray(found.votes) && typeof found.observer === "string" ? found : null;
+  } catch {
+    return null;
+  }
+}
+function result() {
+  const votes = state.votes;
+  const rows = votes.map((v) => [v.trial, v.left, v.right, v.choice, v.ms].join(",")).join(";");
+  return {
+    format: "dmap-votes", version: 1, study: DATA.study, observer: state.observer, began: state.began,
+    saved: new Date().toISOString(), screen: [window.innerWidth, window.innerHeight, window.devicePixelRatio],
+    votes, checksum: fnv1a(`${DATA.study}|${state.observer}|${rows}`),
+  };
+}
+function save() {
+  const file = new Blob([JSON.stringify(result(), null, 1)], { type: "application/json" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = `votes_${DATA.study.slice(0, 8)}_${state.observer}.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+const three = linkZoom([...document.querySelectorAll("#panes .pane")]);
+const single = linkZoom([...document.querySelectorAll("#single .pane")]);
+const flickering = () => $("flicker").getAttribute("aria-pressed") === "true";
+const zoom = () => (flickering() ? single : three);
+
+function current() {
+  return order[state.votes.length];
+}
+function screen(name) {
+  for (const id of ["start", "trial", "end"]) $(id).classList.toggle("hidden", id !== name);
+}
+function flickerTo(which) {
+  const trial = current();
+  if (!trial) return;
+  side = which;
+  const name = { left: "Left", right: "Right", input: "The photograph" }[which];
+  $("flickered").src = DATA.images[trial[which]];
+  $("flickered").alt = name;
+  $("shown").textContent = name;
+}
+function setFlicker(on) {
+  $("flicker").setAttribute("aria-pressed", String(on));
+  $("panes").classList.toggle("hidden", on);
+  $("single").classList.toggle("hidden", !on);
+  if (on) {
+    flickers += 1;
+    flickerTo("left");
+  }
+  zoom().refresh();
+}
+async function show() {
+  const trial = current();
+  if (!trial) {
+    $("text").value = JSON.stringify(result());
+    screen("end");
+    $("save").focus();
+    return;
+  }
+  screen("trial");
+  $("question").textContent = DATA.question;
+  $("count").textContent = `${state.votes.length + 1} of ${order.length}`;
+  $("progress").max = order.length;
+  $("progress").value = state.votes.length;
+  $("undo").disabled = state.votes.length === 0;
+  for (const which of ["left", "input", "right"]) {
+    document.querySelector(`#${which} img`).src = DATA.images[trial[which]];
+  }
+  flickers = 0;
+  setFlicker(false);
+  const image = document.querySelector("#input img");
+  await image.decode().catch(() => {});
+  document.body.style.setProperty("--shape", `${image.naturalWidth} / ${image.naturalHeight}`);
+  document.body.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
+  three.reset();
+  single.reset();
+  shownAt = performance.now();
+}
+function vote(choice) {
+  const trial = current();
+  if (!trial || $("trial").classList.contains("hidden")) return;
+  state.votes.push({
+    trial: trial.id, left: trial.left, right: trial.right, choice, ms: Math.round(performance.now() - shownAt),
+    flickers, zoom: Number(zoom().scale.toFixed(2)), at: new Date().toISOString(),
+  });
+  keep();
+  show();
+}
+function undo() {
+  if (!state.votes.length) return;
+  state.votes.pop();
+  keep();
+  show();
+}
+function begin(found) {
+  state = found;
+  order = arrange(state.observer);
+  keep();
+  show();
+}
+
+$("begin").addEventListener("submit", (event) => {
+  event.preventDefault();
+  begin({ observer: $("observer").value, began: new Date().toISOString(), votes: [] });
+});
+$("choose-left").addEventListener("click", () => vote("left"));
+$("choose-right").addEventListener("click", () => vote("right"));
+$("flicker").addEventListener("click", () => setFlicker(!flickering()));
+$("zoom-in").addEventListener("click", () => zoom().by(2));
+$("zoom-out").addEventListener("click", () => zoom().by(0.5));
+$("zoom-reset").addEventListener("click", () => zoom().reset());
+$("undo").addEventListener("click", undo);
+$("back").addEventListener("click", undo);
+$("save").addEventListener("click", save);
+$("save-now").addEventListener("click", save);
+document.querySelector("#single .pane").addEventListener("click", () => {
+  if (!single.moved) flickerTo(side === "left" ? "right" : "left");
+});
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if ($("trial").classList.contains("hidden") || event.target.matches("input, textarea")) return;
+  const arrows = { ArrowLeft: [0.1, 0], ArrowRight: [-0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
+  const actions = {
+    1: () => vote("left"), 2: () => vote("right"), f: () => setFlicker(!flickering()),
+    i: () => flickering() && flickerTo("input"), "+": () => zoom().by(2), "=": () => zoom().by(2),
+    "-": () => zoom().by(0.5), 0: () => zoom().reset(), Backspace: undo,
+  };
+  const action = actions[event.key.toLowerCase()] || actions[event.key];
+  if (event.key === " " && flickering()) {
+    event.preventDefault();
+    flickerTo(side === "left" ? "right" : "left");
+  } else if (arrows[event.key]) {
+    event.preventDefault();
+    zoom().pan(...arrows[event.key]);
+  } else if (action) {
+    event.preventDefault();
+    action();
+  }
+});
+window.addEventListener("beforeunload", (event) => {
+  if (!kept && state.votes.length) event.preventDefault();
+});
+
+const before = stored();
+if (before && before.votes.length) {
+  const note = $("resumable");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.id = "resume";
+  button.className = "primary";
+  button.textContent = `Go on as ${before.observer} (${before.votes.length} answered)`;
+  button.addEventListener("click", () => begin(before));
+  note.append("You have begun already. ", button, " Beginning anew discards those answers.");
+  note.classList.remove("hidden");
+} else {
+  keep();
+}

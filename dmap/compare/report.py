@@ -1,0 +1,232 @@
+"""The report: one self-contained page, and the CSV and JSON behind it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .folder import Folder, read_json, write_json, write_text
+from .pages import data_uri, page
+from .results import Array, Condition, Results
+from .run import MEASURES
+from .sheet import contact_sheet, matrix, save
+from .statistics import cross_scores, disagreements, fooled_by, standing
+
+PAGE, DATA, CELLS, MATRIX = "report.html", "report.json", "cells.csv", "cross_scores.csv"
+SHEET, HEAT = "contact_sheet.png", "cross_scores.png"
+LARGEST_SHEET = 60
+"""Conditions whose images are put into the page; the rest stays in the folder."""
+
+
+def write(results: Results, folder: Folder, parts: Mapping[str, Any], title: str) -> Path:
+    """Write the page, its data without the images, and the tables into the comparison's folder.
+
+    Args:
+        results: of the comparison.
+        folder: where its images are, and where the report goes.
+        parts: JSON of "ranking", "simulation" and "mixture" where there are any.
+        title: of the page.
+
+    Raises:
+        ValueError: if no output is there yet.
+    """
+    if not any(cell is not None for condition in results.conditions for cell in condition.cells):
+        raise ValueError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
+    data = {**contents(results), **{name: parts.get(name) for name in ("ranking", "simulation", "mixture")}}
+    write_json(folder.path / DATA, {"title": title, **data})
+    write_text(folder.path / CELLS, _csv(list(_cell_rows(results))))
+    write_text(folder.path / MATRIX, _csv(list(_matrix_rows(data["groups"], results))))
+    save(contact_sheet(results, folder), folder.path / SHEET)
+    if len(results.select()):
+        save(matrix(results), folder.path / HEAT)
+    data["title"], data["sheet"] = title, sheet(results, folder)
+    data["pairs"] = _with_places(data["pairs"], data["sheet"])
+    file = folder.path / PAGE
+    write_text(file, page("report", title, ["zoom.js", "charts.js", "report.js"], data))
+    return file
+
+
+def contents(results: Results) -> dict[str, Any]:
+    """Everything but the images, as JSON holds it; numbers that are not there are null."""
+    unmatched = [
+        {
+            "photograph": condition.input.photograph, "degradation": condition.input.degradation,
+            "level": condition.level, "models": _unmatched(results, condition),
+        }
+        for condition in results.conditions
+        if not condition.matched
+    ]  # fmt: skip
+    pairs = [
+        {
+            "condition": one.condition, "first": one.first, "second": one.second, "judge_first": one.judge_first,
+            "judge_second": one.judge_second, "points": round(one.points, 3),
+        }
+        for one in disagreements(results, results.select())
+    ]  # fmt: skip
+    index = results.index
+    return {
+        "models": results.names,
+        "judges": results.judges,
+        "related": results.related.tolist(),
+        "groups": list(_groups(results)),
+        "pairs": pairs,
+        "unmatched": unmatched,
+        "plan": results.plan.to_json(),
+        "facts": index["models"],
+        "photographs": index["photographs"],
+        "skipped": index["skipped"],
+        "software": index["software"],
+        "engine": index["engine"],
+    }
+
+
+def _unmatched(results: Results, condition: Condition) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": name,
+            "distance": None if cell is None else round(cell.distance, 5),
+            "target": None if cell is None else round(cell.target, 5),
+        }
+        for name, cell in zip(results.names, condition.cells, strict=True)
+        if cell is None or not cell.matched
+    ]
+
+
+def _groups(results: Results) -> Iterator[dict[str, Any]]:
+    """The statistics over all conditions, and for each degradation and level apart."""
+    plan = results.plan
+    for level in [None, *plan.levels] if len(plan.levels) > 1 else [None]:
+        for degradation in [None, *plan.degradations] if len(plan.degradations) > 1 else [None]:
+            chosen = results.select(degradation, level)
+            stand = standing(results, chosen)
+            yield {
+                "degradation": degradation,
+                "level": level,
+                "conditions": len(chosen),
+                "photographs": len(set(results.photographs(chosen))),
+                "scores": _pair(cross_scores(results, chosen, gain=False)),
+                "gains": _pair(cross_scores(results, chosen, gain=True)),
+                "excess": _pair(fooled_by(results, chosen)),
+                "start": _round(results.start[chosen].mean(axis=0)) if len(chosen) else None,
+                "own": _pair(stand.own),
+                "others": _pair(stand.others),
+                "fooled": _pair(stand.fooled),
+                "cost": _pair(stand.cost),
+                "measures": {
+                    name: _round((results.measures[name] - results.start_measures[name][:, None])[chosen].mean(axis=0))
+                    for name in MEASURES
+                    if len(chosen)
+                },
+            }
+
+
+def _round(values: Array) -> Any:
+    """Nested lists with 4 decimals, null for what is not finite."""
+    if values.ndim:
+        return [_round(value) for value in values]
+    return round(float(values), 4) if math.isfinite(float(values)) else None
+
+
+def _pair(values: tuple[Array, Array]) -> dict[str, Any]:
+    return {"mean": _round(values[0]), "error": _round(values[1])}
+
+
+def _cell_rows(results: Results) -> Iterator[dict[str, Any]]:
+    for row, condition in enumerate(results.conditions):
+        for column, (name, cell) in enumerate(zip(results.names, condition.cells, strict=True)):
+            if cell is None:
+                continue
+            yield {
+                "photograph": condition.input.photograph, "degradation": condition.input.degradation,
+                "level": condition.level, "model": name, "prior_weight": cell.weight, "distance": cell.distance,
+                "target": cell.target, "start_distance": condition.input.start_distance,
+                "matched": cell.matched, "ascents": len(cell.trials), "seconds": round(cell.seconds, 1),
+                **{f"score {judge}": results.scores[row, column, place] for place, judge in enumerate(results.judges)},
+                **{f"start {judge}": results.start[row, place] for place, judge in enumerate(results.judges)},
+                **{measure: results.measures[measure][row, column] for measure in MEASURES},
+            }  # fmt: skip
+
+
+def _matrix_rows(groups: Sequence[Mapping[str, Any]], results: Results) -> Iterator[dict[str, Any]]:
+    for group in groups:
+        for row, model in enumerate(results.names):
+            for column, judge in enumerate(results.judges):
+                yield {
+                    "degradation": group["degradation"] or "all", "level": group["level"] or "all",
+                    "optimised by": model, "judged by": judge, "conditions": group["conditions"],
+                    **{
+                        f"{kind} {part}": group[kind][part][row][column]
+                        for kind in ("scores", "gains", "excess")
+                        for part in ("mean", "error")
+                        if group[kind]["mean"]
+                    },
+                }  # fmt: skip
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """CSV text; names that a spreadsheet would take for formulas get an apostrophe in front."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: _harmless(value) for key, value in row.items()})
+    return text.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def sheet(results: Results, folder: Folder) -> list[dict[str, Any]]:
+    """The contact sheet: for each condition the photograph, the start and every output, with scores."""
+    rows = []
+    for number, condition in enumerate(results.conditions[:LARGEST_SHEET]):
+        stored = folder.read_images("inputs", condition.input.key)
+        if stored is None or all(cell is None for cell in condition.cells):
+            continue
+        images = [
+            _image("photograph", stored[0]["photograph"], results.photograph[number]),
+            _image("start", stored[0]["start"], results.start[number]),
+        ]
+        for model, cell in enumerate(condition.cells):
+            found = None if cell is None else folder.read_images("cells", cell.key)
+            if cell is None or found is None:
+                images.append({"label": results.names[model], "src": None})
+                continue
+            image = _image(results.names[model], found[0]["image"], results.scores[number, model])
+            image.update(weight=cell.weight, distance=round(cell.distance, 4), matched=cell.matched)
+            images.append(image)
+        if "clean" in stored[0]:
+            images.append({"label": "undegraded", "src": data_uri(stored[0]["clean"]), "scores": None})
+        rows.append(
+            {
+                "condition": number, "photograph": condition.input.photograph, "level": condition.level,
+                "degradation": condition.input.degradation, "matched": condition.matched, "images": images,
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _image(label: str, image: Tensor, scores: Array) -> dict[str, Any]:
+    return {"label": label, "src": data_uri(image), "scores": _round(scores)}
+
+
+def _with_places(pairs: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Disagreement pairs whose images are in the page, with their row in the sheet."""
+    places = {row["condition"]: place for place, row in enumerate(rows)}
+    return [{**pair, "row": places[pair["condition"]]} for pair in pairs if pair["condition"] in places]
+
+
+def read_parts(files: Mapping[str, Path | None]) -> dict[str, Any]:
+    """JSON parts by name; None where no file is given or it is not there."""
+    return {
+        name: read_json(file, name, "make it again") if file is not None and file.is_file() else None
+        for name, file in files.items()
+    }

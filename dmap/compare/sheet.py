@@ -1,0 +1,122 @@
+"""A comparison as pictures: the contact sheet and the cross-score matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..plot import BACKGROUND, GRID, INK, as_batch
+from .folder import Folder
+from .results import Results
+from .statistics import cross_scores
+
+THUMB, HEAD, GAP, LABEL = 192, 24, 8, 22
+LOW, MIDDLE, HIGH = (33, 102, 172), (255, 255, 255), (200, 90, 10)
+
+
+def contact_sheet(results: Results, folder: Folder, most: int = 24) -> Tensor:
+    """A row a start with the photograph, the start and every model's output: (1, 3, h, w) in [0, 1].
+
+    Args:
+        most: rows at most.
+
+    Raises:
+        ValueError: if there is nothing to show.
+    """
+    rows = []
+    for condition in results.conditions[:most]:
+        stored = folder.read_images("inputs", condition.input.key)
+        if stored is None:
+            continue
+        images = [stored[0]["photograph"], stored[0]["start"]]
+        found = [None if cell is None else folder.read_images("cells", cell.key) for cell in condition.cells]
+        title = f"{condition.input.photograph}, {condition.input.degradation}, level {condition.level:g}"
+        rows.append((title, [*images, *(None if one is None else one[0]["image"] for one in found)]))
+    if not rows:
+        raise ValueError("contact sheet: the comparison has no finished cell yet")
+    names = ["photograph", "start", *results.names]
+    width = GAP + len(names) * (THUMB + GAP)
+    canvas = Image.new("RGB", (width, HEAD + len(rows) * (THUMB + LABEL + GAP)), BACKGROUND)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    for column, name in enumerate(names):
+        draw.text((GAP + column * (THUMB + GAP), 5), _fitted(draw, name, THUMB, font), fill=INK, font=font)
+    for row, (title, pictures) in enumerate(rows):
+        top = HEAD + row * (THUMB + LABEL + GAP)
+        draw.text((GAP, top + 2), _fitted(draw, title, width - 2 * GAP, font), fill=INK, font=font)
+        for column, picture in enumerate(pictures):
+            place = (GAP + column * (THUMB + GAP), top + LABEL)
+            if picture is None:
+                draw.rectangle((*place, place[0] + THUMB, place[1] + THUMB), outline=GRID)
+            else:
+                canvas.paste(_thumb(picture), place)
+    return as_batch(canvas)
+
+
+def matrix(results: Results) -> Tensor:
+    """The gains over the start, rows optimised by, columns judged by, as a heat map: (1, 3, h, w) in [0, 1].
+
+    Raises:
+        ValueError: if no start was brought to one fidelity by all models.
+    """
+    chosen = results.select()
+    if len(chosen) == 0:
+        raise ValueError("cross-scores: at no start did all models reach the same fidelity")
+    mean, error = cross_scores(results, chosen, gain=True)
+    largest = max(1.0, float(np.abs(mean).max()))
+    side, left, top = 130, 220, 60
+    size = (left + side * len(results.judges) + GAP, top + 56 * len(results.names) + GAP)
+    canvas = Image.new("RGB", size, BACKGROUND)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(14)
+    draw.text((GAP, 8), "gain over the start, points; rows: optimised by, columns: judged by", fill=INK, font=font)
+    for column, judge in enumerate(results.judges):
+        middle = left + side * column + side // 2
+        draw.text((middle, top - 14), _fitted(draw, judge, side - 6, font), fill=INK, font=font, anchor="mm")
+    for row, name in enumerate(results.names):
+        y = top + 56 * row
+        draw.text((GAP, y + 28), _fitted(draw, name, left - 2 * GAP, font), fill=INK, font=font, anchor="lm")
+        for column in range(len(results.judges)):
+            x, share = left + side * column, float(mean[row, column]) / largest
+            colour = _heat(share)
+            # Framed: a judge that shares a network with the model, which proves nothing.
+            frame = INK if results.related[row, column] else GRID
+            draw.rectangle((x + 1, y + 1, x + side - 2, y + 54), fill=colour, outline=frame, width=2)
+            text = f"{mean[row, column]:+.1f}"
+            if np.isfinite(error[row, column]):
+                text += f" ±{error[row, column]:.1f}"
+            dark = sum(colour) < 380
+            draw.text((x + side // 2, y + 28), text, fill=BACKGROUND if dark else INK, font=font, anchor="mm")
+    return as_batch(canvas)
+
+
+def save(image: Tensor, file: Path) -> None:
+    """Write (1, 3, h, w) in [0, 1] as a PNG file."""
+    array = image[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(np.ascontiguousarray(array)).save(file)
+
+
+def _heat(share: float) -> tuple[int, int, int]:
+    end = HIGH if share > 0 else LOW
+    red, green, blue = (round(m + (e - m) * min(1.0, abs(share))) for m, e in zip(MIDDLE, end, strict=True))
+    return red, green, blue
+
+
+def _fitted(
+    draw: ImageDraw.ImageDraw, text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> str:
+    """The text, shortened until it fits."""
+    shown = text
+    while draw.textlength(shown, font=font) > width and len(shown) > 1:
+        shown = shown[:-2] + "…"
+    return shown
+
+
+def _thumb(image: Tensor) -> Image.Image:
+    """A (3, h, w) uint8 image on a square."""
+    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
+    picture.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (THUMB, THUMB), GRID)
+    square.paste(picture, ((THUMB - picture.width) // 2, (THUMB - picture.height) // 2))
+    return square

@@ -1,0 +1,180 @@
+"""A pairwise study as one page: two outputs beside their photograph, blind and balanced, with catch trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..training.degrade import gaussian_blur, gaussian_noise
+from .folder import Folder, read_json, write_json, write_text
+from .inputs import from_bytes, shown, to_bytes
+from .pages import data_uri, page
+from .plan import digest
+from .results import Results
+from .selection import Pair, candidates, choose
+
+FORMAT, VERSION = "dmap-study", 1
+PAGE, KEY = "study.html", "study_key.json"
+QUESTION = "Which of the two is the better photograph?"
+GOOD, BAD = "start", "spoiled"
+"""What a catch trial shows: a decoded photograph, and the same blurred and noisy."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One question.
+
+    Attributes:
+        id: as the page and the votes know it.
+        kind: "pair", "repeat" (a pair again, sides swapped) or "catch".
+        photograph, degradation, level: what is shown.
+        a, b: ids of the images.
+        model_a, model_b: names of the models, or ``GOOD`` and ``BAD``.
+        group: trials of one group have their sides balanced.
+    """
+
+    id: str
+    kind: str
+    photograph: str
+    degradation: str
+    level: float
+    a: str
+    b: str
+    model_a: str
+    model_b: str
+    group: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the researcher keeps: the key to the blind page.
+
+    Attributes:
+        id: stands for its content; votes carry it.
+        models: names of the models compared.
+        trials: all questions.
+        strategy: how the pairs were chosen.
+        seed: of all that is random.
+    """
+
+    id: str
+    models: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    strategy: str
+    seed: int
+
+
+def make(
+    results: Results, folder: Folder, out: Path, count: int, catches: int, repeats: int, strategy: str, seed: int
+) -> Study:
+    """Write the page and its key.
+
+    Args:
+        results: of the comparison.
+        folder: the comparison's, where the images are.
+        out: folder for ``study.html`` (to hand out) and ``study_key.json`` (to keep).
+        count: pairs to ask about.
+        catches: trials with a known answer.
+        repeats: pairs that are asked twice.
+        strategy: of ``selection.STRATEGIES``.
+        seed: of the choice, the order and the sides.
+
+    Raises:
+        ValueError: if there is no pair to show, or a number is out of its range.
+    """
+    for name, value, least in (("pairs", count, 1), ("catches", catches, 0), ("repeats", repeats, 0)):
+        if value < least:
+            raise ValueError(f"{name}: got {value}, at least {least} is needed")
+    contents = [f"{one.input.photograph}/{one.input.degradation}" for one in results.conditions]
+    pairs = choose(candidates(results), contents, count, strategy, seed)
+    images: dict[str, str] = {}
+    trials, rows = _trials(results, folder, pairs, images, seed, catches, repeats)
+    content = [[asdict(trial) for trial in trials], list(results.names), strategy, seed]
+    study = Study(digest(content), tuple(results.names), tuple(trials), strategy, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    data = {"study": study.id, "seed": seed, "question": QUESTION, "trials": rows, "images": images}
+    # The key first: a page without one could never be evaluated.
+    write_json(out / KEY, {"format": FORMAT, "version": VERSION, **asdict(study)})
+    write_text(out / PAGE, page("study", "Image comparison study", ["zoom.js", "study.js"], data))
+    return study
+
+
+def _trials(
+    results: Results, folder: Folder, pairs: list[Pair], images: dict[str, str], seed: int, catches: int, repeats: int
+) -> tuple[list[Trial], list[dict[str, Any]]]:
+    """The trials with their images' ids, and what the page is told of them."""
+    random = np.random.default_rng(seed + 1)
+    again = random.permutation(len(pairs))[:repeats].tolist()
+    models = len(results.names)
+    shown_pairs = [("pair", pair) for pair in pairs] + [("repeat", pairs[index]) for index in again]
+    trials: list[Trial] = []
+    rows: list[dict[str, Any]] = []
+
+    def add(kind: str, condition: int, sides: list[tuple[str, Tensor]], group: int) -> None:
+        found = results.conditions[condition]
+        (name_a, image_a), (name_b, image_b) = sides
+        trial = Trial(
+            f"t{len(trials):03d}", kind, found.input.photograph, found.input.degradation, found.level,
+            _image(images, image_a, seed), _image(images, image_b, seed), name_a, name_b, group,
+        )  # fmt: skip
+        trials.append(trial)
+        reference = _image(images, _stored(folder, "inputs", found.input.key)["photograph"], seed)
+        rows.append({"id": trial.id, "group": group, "input": reference, "a": trial.a, "b": trial.b})
+
+    for kind, pair in shown_pairs:
+        cells = results.conditions[pair.condition].cells
+        sides = []
+        for model in (pair.first, pair.second):
+            cell = cells[model]
+            assert cell is not None  # candidates are matched
+            sides.append((results.names[model], _stored(folder, "cells", cell.key)["image"]))
+        add(kind, pair.condition, sides[::-1] if kind == "repeat" else sides, pair.first * models + pair.second)
+    # Spread over the chosen conditions, so that catch trials look like all others.
+    places = random.permutation([pair.condition for pair in pairs])
+    for number in range(catches):
+        condition = int(places[number % len(places)])
+        good = _stored(folder, "inputs", results.conditions[condition].input.key)["start"]
+        add("catch", condition, [(GOOD, good), (BAD, _spoiled(good, seed + number))], models * models)
+    return trials, rows
+
+
+def _image(images: dict[str, str], image: Tensor, seed: int) -> str:
+    """An id that says nothing of what the image is."""
+    name = "i" + digest([seed, image.flatten().tolist()[:: max(1, image.numel() // 4096)], list(image.shape)])[:12]
+    images.setdefault(name, data_uri(image))
+    return name
+
+
+def _stored(folder: Folder, kind: str, key: str) -> Mapping[str, Tensor]:
+    found = folder.read_images(kind, key)
+    if found is None:
+        raise ValueError(f"comparison {folder.path}: {kind}/{key} is missing; run the comparison again")
+    return found[0]
+
+
+def _spoiled(image: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return to_bytes(shown(gaussian_noise(gaussian_blur(from_bytes(image), 2.5), 25 / 255, generator)))
+
+
+def read_key(file: Path) -> Study:
+    """Read a study's key. Raises ValueError if it is missing, damaged or of another version."""
+    content = read_json(file, "study key", "make the study again")
+    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
+        raise ValueError(f"study key {file.name}: it is not one of this version of the pack; name {KEY} of the study")
+    try:
+        trials = tuple(Trial(**trial) for trial in content["trials"])
+        study = Study(
+            str(content["id"]), tuple(content["models"]), trials, str(content["strategy"]), int(content["seed"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"study key {file.name}: it is damaged ({error}); make the study again") from error
+    if digest([[asdict(trial) for trial in study.trials], list(study.models), study.strategy, study.seed]) != study.id:
+        raise ValueError(f"study key {file.name}: it was changed after it was made; make the study again")
+    return study

@@ -1,0 +1,218 @@
+"""DMAP Compare Priors: quality models, by the images that they lead to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from comfy_api.latest import io, ui
+
+from ..dmap.compare import report, results
+from ..dmap.compare.folder import Folder
+from ..dmap.compare.plan import Plan
+from ..dmap.compare.run import Comparison, Progress
+from ..dmap.compare.sheet import contact_sheet, matrix
+from ..dmap.compare.statistics import cross_scores
+from ..dmap.fidelity import FIDELITIES
+from ..dmap.rules import RULES
+from .host import engine, files, images, picture, session
+from .schema import schema
+from .sockets import PathSocket, PriorSocket
+
+NODE = "DMAP Compare Priors"
+MOST, JUDGES = 4, 2
+
+
+class DMAPCompare(io.ComfyNode):
+    """Climbs several priors from one start to one fidelity and shows what each leads to."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="DMAPComparePriors",
+            display_name=NODE,
+            search_aliases=["IQA comparison", "benchmark quality models", "which prior", "cross scores"],
+            description="Restores each photograph once by every quality model: one start, one budget, one rule, and "
+            "for each model the prior weight at which all results are equally far from the photograph. Shows the "
+            "results, what every model says of the others' results, and writes a report into the output folder. "
+            "Finished results are kept: run it again after a stop and it goes on.",
+            inputs=_inputs(),
+            outputs=[
+                io.Image.Output("sheet", display_name="contact sheet", tooltip="All results side by side."),
+                io.Image.Output(
+                    "matrix", display_name="cross-scores", tooltip="Optimised by (rows), judged by (columns)."
+                ),
+                io.String.Output("table", display_name="table", tooltip="The report's numbers as JSON."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        path: session.HostPath,
+        vae: Any,
+        image: torch.Tensor,
+        prior_1: session.HostPrior,
+        prior_2: session.HostPrior,
+        folder: str,
+        levels: str,
+        tolerance: float,
+        searches: int,
+        iterations: int,
+        fidelity: str,
+        fidelity_weight: float,
+        rule: str,
+        step_size: float,
+        shift: int,
+        seed: int,
+        **others: session.HostPrior | None,
+    ) -> io.NodeOutput:
+        session.check_vae(vae, NODE)
+        session.check_vae_fits(vae, path, NODE)
+        if path.mask is not None or path.path.layout.tile:
+            raise ValueError(f"{NODE}, socket 'path': masks and tiles are not for comparisons; invert without them")
+        batch = picture.reference(image, path, vae, NODE)
+        found = [others.get(f"prior_{number}") for number in range(3, MOST + 1)]
+        priors = [prior_1, prior_2, *(prior for prior in found if prior is not None)]
+        judges = [prior for number in range(1, JUDGES + 1) if (prior := others.get(f"judge_{number}")) is not None]
+        with images.named_errors(NODE):
+            target = Folder(files.output_folder(folder))
+            plan = Plan(
+                priors=tuple(prior.prior.info.name for prior in priors),
+                judges=tuple(prior.prior.info.name for prior in judges),
+                levels=_numbers(levels),
+                tolerance=tolerance,
+                searches=searches,
+                size=0,
+                fidelity=fidelity,
+                fidelity_weight=fidelity_weight,
+                iterations=iterations,
+                rule=rule,
+                step_size=step_size,
+                shift=shift,
+                seed=seed,
+                solver=path.path.solver,
+                steps=path.path.schedule.steps,
+                strength=0.0,  # the path's own
+            )
+        everything = session.HostPrior.of(prior_1.prior, *priors, *judges)
+        node_id = cls.hidden.unique_id
+
+        def body(host: session.Session) -> None:
+            photographs = engine.photographs_of(batch)
+            running = engine.HostEngine(host, path.path, photographs, path.model, vae)
+            named = {prior.prior.info.name: prior.prior for prior in (*priors, *judges)}
+            with images.named_errors(NODE):
+                comparison = Comparison(plan, target, photographs, [], named, running)
+                progress = images.Progress(comparison.total)
+
+                def show(state: Progress) -> None:
+                    session.check_interrupt()
+                    if state.begins:
+                        progress.update(state.done)
+                    images.show_text(node_id, f"{state.done} of {state.total}: {state.text}")
+
+                comparison.run(show)
+
+        latent = session.path_latent(path)
+        session.run(path.model, path.positive, latent, body, vae=vae, patchers=everything.patchers)
+        with images.named_errors(NODE):
+            done = results.load(target)
+            page = report.write(done, target, {}, target.path.name)
+            sheet = images.to_image_socket(contact_sheet(done, target))
+        matched = done.select()
+        drawn = images.to_image_socket(matrix(done)) if len(matched) else sheet[:, :1, :1]
+        text = _summary(done, page.name, target.path.name)
+        images.show_text(node_id, text)
+        table = json.dumps(report.contents(done), indent=1, allow_nan=False)
+        return io.NodeOutput(sheet, drawn, table, ui=ui.PreviewText(text))
+
+
+def _inputs() -> list[io.Input]:
+    priors: list[io.Input] = [
+        PriorSocket.Input(f"prior_{number}", tooltip="A quality model to climb; it judges the others' results as well.")
+        for number in (1, 2)
+    ]
+    more: list[io.Input] = [
+        PriorSocket.Input(f"prior_{number}", optional=True, tooltip="A further quality model to climb.")
+        for number in range(3, MOST + 1)
+    ]
+    judges: list[io.Input] = [
+        PriorSocket.Input(f"judge_{number}", optional=True, tooltip="A quality model that only judges.")
+        for number in range(1, JUDGES + 1)
+    ]
+    return [
+        PathSocket.Input("path", tooltip="The inverted photographs, from DMAP Invert: the start of every ascent."),
+        io.Vae.Input("vae", tooltip="The VAE that encoded the photographs."),
+        io.Image.Input("image", tooltip="The photographs themselves: the same images that went into VAE Encode."),
+        *priors,
+        io.String.Input(
+            "folder", default="DMAP_compare", tooltip="Folder inside ComfyUI's output folder for results and report."
+        ),
+        io.String.Input(
+            "levels",
+            default="0.05",
+            tooltip="How far results may go from the photograph, in fidelity units beyond the start: 0.03 gentle, "
+            "0.1 strong. Several, separated by commas, show how models hold up.",
+        ),
+        io.Float.Input(
+            "tolerance", default=0.1, min=0.01, max=0.9, step=0.01, tooltip="Of the fidelity, as a share of the level."
+        ),
+        io.Int.Input(
+            "searches", default=8, min=1, max=50, tooltip="Ascents at most to find a model's prior weight; 6 to 10."
+        ),
+        io.Int.Input("iterations", default=20, min=1, max=1000, tooltip="Of every ascent. 10 to 30."),
+        io.Combo.Input(
+            "fidelity", options=list(FIDELITIES), default="nlpd_colour", tooltip="Distance to the photograph."
+        ),
+        io.Float.Input(
+            "fidelity_weight",
+            default=60.0,
+            min=0.1,
+            max=100000.0,
+            step=0.5,
+            tooltip="Weight of that distance; the prior weight is searched against it.",
+        ),
+        io.Combo.Input("rule", options=list(RULES), default="adam", tooltip="Step rule, the same for all."),
+        io.Float.Input(
+            "step_size",
+            default=0.02,
+            min=0.0001,
+            max=100.0,
+            step=0.005,
+            round=False,
+            tooltip="For adam the change of the latent an iteration, in standard deviations: 0.01 to 0.1.",
+        ),
+        io.Int.Input(
+            "shift", default=8, min=0, max=64, tooltip="Random shift of the models' view in pixels; 0 turns it off."
+        ),
+        io.Int.Input(
+            "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=False, tooltip="Of the shifts."
+        ),
+        *more,
+        *judges,
+    ]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"levels: got {text!r}; give numbers separated by commas, such as 0.03, 0.06") from error
+
+
+def _summary(done: results.Results, page: str, folder: str) -> str:
+    chosen = done.select()
+    lines = [f"report: output/{folder}/{page}"]
+    missed = len(done.conditions) - len(chosen)
+    if missed:
+        lines.append(f"{missed} of {len(done.conditions)} starts are left out: a model missed the wanted fidelity")
+    if len(chosen):
+        gains = cross_scores(done, chosen, gain=True)[0]
+        for row, name in enumerate(done.names):
+            said = ", ".join(f"{judge} {gains[row, column]:+.1f}" for column, judge in enumerate(done.judges))
+            lines.append(f"optimised by {name}: {said}")
+    return "\n".join(lines)

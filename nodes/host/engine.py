@@ -1,0 +1,56 @@
+"""The host's model as the diffusion model of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ...dmap.chain import Chain
+from ...dmap.compare.inputs import Photograph, checksum, shown
+from ...dmap.compare.plan import Plan, digest
+from ...dmap.path import Path
+from ...dmap.tiles import lay_out
+from .session import Session
+
+
+class HostEngine:
+    """Paths that DMAP Invert made, one a photograph.
+
+    Args:
+        host: the running session.
+        path: of the batch.
+        photographs: the batch, in the same order.
+        model, vae: the host's, to tell them from others.
+    """
+
+    def __init__(self, host: Session, path: Path, photographs: Sequence[Photograph], model: Any, vae: Any) -> None:
+        self.host, self.path, self.device = host, path, host.device
+        self._ratio = vae.spacial_compression_decode()
+        self._place = {_key(photograph.pixels): index for index, photograph in enumerate(photographs)}
+        solver = [path.solver, path.settings, path.schedule.sigmas.tolist()]
+        self.fingerprint = digest([solver, [_sample(patcher) for patcher in (model, vae.patcher)]])
+
+    def chain(self, photograph: Tensor, plan: Plan) -> Chain:
+        assert self.host.decode is not None
+        one = self.path.image(self._place[_key(photograph)]).to(self.device)
+        denoise, decode = lay_out(self.host.denoise, self.host.decode, one.layout, self._ratio, one.latent, photograph)
+        return Chain(one, denoise, decode)
+
+
+def photographs_of(batch: Tensor) -> list[Photograph]:
+    """A batch (B, 3, h, w) as a comparison's photographs, named by their places."""
+    return [Photograph(f"image {index + 1}", _key(one[None]), one[None]) for index, one in enumerate(batch.cpu())]
+
+
+def _key(image: Tensor) -> str:
+    return checksum([shown(image).mul(255).round().byte().cpu()])
+
+
+def _sample(patcher: Any) -> list[Any]:
+    """Stands for a model's weights and patches without reading gigabytes: a few values of every tensor."""
+    state = patcher.model.state_dict()
+    values = [[name, list(tensor.shape), tensor.flatten()[:4].float().cpu().tolist()] for name, tensor in state.items()]
+    patches = sorted((str(name), [float(patch[0]) for patch in found]) for name, found in patcher.patches.items())
+    return [values, patches]

@@ -1,0 +1,97 @@
+"""DMAP Compare Priors in a real host: it runs, stops, goes on, and keeps inside the output folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.host import HostError, Server
+
+SETTINGS = {
+    "folder": "compare", "levels": "0.02", "tolerance": 0.5, "searches": 3, "iterations": 2, "fidelity": "nlpd_colour",
+    "fidelity_weight": 60.0, "rule": "adam", "step_size": 0.02, "shift": 4, "seed": 0,
+}  # fmt: skip
+
+
+def graph_of(tools: dict[str, Any], priors: list[str], **options: Any) -> Any:
+    graph = tools["Graph"]()
+    demo, image = graph.add("DMAPLoadDemoModels"), graph.add("LoadImage", image="small.png")
+    latent = graph.add("VAEEncode", pixels=(image, 0), vae=(demo, 2))
+    invert = graph.add(
+        "DMAPInvert", model=(demo, 0), latent=(latent, 0), positive=(demo, 1), solver="residual_ddim", steps=2,
+        strength=0.2, max_error=0.05,
+    )  # fmt: skip
+    sockets = {f"prior_{number + 1}": (graph.add("DMAPLoadPrior", name=name), 0) for number, name in enumerate(priors)}
+    judge = graph.add("DMAPLoadPrior", name="dmap_spectrum")
+    compare = graph.add(
+        "DMAPComparePriors", path=(invert, 0), vae=(demo, 2), image=(image, 0), judge_1=(judge, 0), **sockets,
+        **{**SETTINGS, **options},
+    )  # fmt: skip
+    graph.add("SaveImage", images=(compare, 0), filename_prefix="compare_sheet")
+    graph.add("SaveImage", images=(compare, 1), filename_prefix="compare_matrix")
+    return graph, compare
+
+
+def test_it_runs_and_a_second_run_finds_everything_done(server: Server, tools: dict[str, Any]) -> None:
+    graph, compare = graph_of(tools, ["dmap_quality", "dmap_nss"])
+    outputs = server.run(graph.prompt)
+    assert "optimised by dmap_nss" in str(outputs[compare]) or "left out" in str(outputs[compare])
+    folder = server.base / "output" / "compare"
+    cells = {file: file.stat().st_mtime_ns for file in (folder / "cells").iterdir()}
+    assert len(cells) == 2
+    data = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert data["judges"] == ["dmap_quality", "dmap_nss", "dmap_spectrum"]
+    assert (folder / "report.html").stat().st_size > 20_000
+    sheet = next((server.base / "output").glob("compare_sheet_*.png"))
+    assert sheet.stat().st_size > 10_000
+
+    # Another graph of the same content, as after a restart: every cell is found again.
+    again, _ = graph_of(tools, ["dmap_quality", "dmap_nss", "dmap_spectrum"])
+    del again.prompt[next(key for key, node in again.prompt.items() if node["class_type"] == "SaveImage")]
+    compare_node = next(node for node in again.prompt.values() if node["class_type"] == "DMAPComparePriors")
+    del compare_node["inputs"]["judge_1"]
+    server.run(again.prompt)
+    assert all(file.stat().st_mtime_ns == time for file, time in cells.items())
+    assert len(list((folder / "cells").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"folder": "../outside"}, "folder"),
+        ({"folder": ""}, "folder"),
+        ({"levels": "much"}, "levels"),
+        ({"levels": ""}, "levels"),
+    ],
+)
+def test_bad_values_name_the_widget(server: Server, tools: dict[str, Any], options: dict[str, Any], words: str) -> None:
+    graph, _ = graph_of(tools, ["dmap_quality", "dmap_nss"], **options)
+    message = tools["failure"](server, graph.prompt)
+    assert "DMAP Compare Priors" in message
+    assert words in message
+    assert not (Path(server.base) / "outside").exists()
+
+
+def test_one_model_twice_is_refused(server: Server, tools: dict[str, Any]) -> None:
+    graph, _ = graph_of(tools, ["dmap_nss", "dmap_nss"])
+    assert "named twice" in tools["failure"](server, graph.prompt)
+
+
+def test_an_interrupt_keeps_finished_cells(server: Server, tools: dict[str, Any]) -> None:
+    graph, _ = graph_of(tools, ["dmap_nss", "dmap_quality"], folder="stopped", iterations=400, searches=1)
+    folder = server.base / "output" / "stopped"
+    prompt = server.queue(graph.prompt)
+    state = {"sent": False}
+
+    def tick() -> None:
+        if not state["sent"] and (folder / "cells").is_dir() and list((folder / "cells").glob("*.safetensors")):
+            server.request("/interrupt", b"{}")
+            state["sent"] = True
+
+    with pytest.raises(HostError, match="interrupted"):
+        server.wait(prompt, tick=tick)
+    assert len(list((folder / "cells").glob("*.safetensors"))) == 1
+    assert (folder / "comparison.json").is_file()

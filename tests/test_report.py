@@ -1,0 +1,183 @@
+"""The report in a real browser at desktop and phone size, and a mixture out of a comparison."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import SCREENSHOTS, chromium, needs_chromium, watch
+
+from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
+from dmap.cli import main
+from dmap.compare import mixture, report, results, statistics
+from dmap.compare.folder import Folder
+from dmap.compare.inputs import Skipped
+from dmap.compare.run import Comparison
+
+__all__ = ["chromium"]
+NASTY = "</script><img src=x onerror=alert(1)>.png"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished comparison with names that try to be markup, votes and a mixture."""
+    path = tmp_path_factory.mktemp("comparison") / "toys"
+    named = [replace(one, name=NASTY if number == 0 else one.name) for number, one in enumerate(photographs(3))]
+    toys = {**models(), "=judge": LevelPrior("blue", 2, 0.6)}
+    planned = plan(levels=(3e-4, 6e-4), judges=("=judge",))
+    Comparison(planned, Folder(path), named, [Skipped("bad.jpg", "broken")], toys, PixelEngine()).run()
+    return path
+
+
+def ranking() -> dict[str, Any]:
+    one = {
+        "models": ["red", "smooth", "grey"], "strengths": [1.0, 0.1, -1.1], "low": [0.6, -0.3, -1.6],
+        "high": [1.5, 0.5, -0.8], "votes": [10, 12, 11], "connected": True,
+    }  # fmt: skip
+    observers = [{"name": "o1", "votes": 33, "catches": [4, 4], "repeats": [2, 3], "left": 0.5}]
+    return {
+        "overall": one, "degradations": {"noise": one}, "agreement": None, "resampled": "votes", "strategy": "random",
+        "observers": observers, "problems": [{"file": "<b>x</b>.json", "text": "it is empty", "used": False}],
+    }  # fmt: skip
+
+
+def simulated() -> list[dict[str, Any]]:
+    return [
+        {"strategy": strategy, "follows": 0.5, "votes": votes, "right": right, "first": right}
+        for strategy in ("debiased", "random")
+        for votes, right in ((10, 0.7), (40, 0.8), (160, 0.95))
+    ]
+
+
+@pytest.fixture(scope="module")
+def page_file(folder: Path) -> Path:
+    rows = [{"name": "mix", "gain": 2.0, "difference": None, "low": None, "high": None}]
+    mixed = {"verdict": "No: it does not.", "rows": rows, "photographs": 3, "judging": "judged by all"}
+    parts = {"ranking": ranking(), "simulation": simulated(), "mixture": mixed}
+    return report.write(results.load(Folder(folder)), Folder(folder), parts, f"Toys {NASTY}")
+
+
+@needs_chromium
+@pytest.mark.parametrize(("name", "width", "height"), [("desktop", 1280, 900), ("phone", 390, 800)])
+def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, width: int, height: int) -> None:
+    page = chromium.new_context(viewport={"width": width, "height": height}).new_page()
+    faults = watch(page)
+    page.on("dialog", lambda dialog: faults.append("a script ran out of a name"))
+    page.goto(page_file.as_uri())
+    page.screenshot(path=SCREENSHOTS / f"report_{name}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator("#cross tbody tr").count() == 3
+    assert page.locator("#cross tbody td").count() == 3 * 4
+    assert NASTY in page.locator("h1").inner_text()
+    assert page.locator("img[src=x]").count() == 0
+    for part in ("#people", "#votes", "#mixture"):
+        assert page.locator(part).is_visible()
+    assert "<b>x</b>.json" in page.locator("#problems").inner_text()
+    assert page.locator("svg").count() == 4
+
+    gain = page.locator("#cross tbody td").first.inner_text()
+    page.get_by_role("button", name="Score", exact=True).click()
+    assert page.locator("#cross tbody tr").count() == 4
+    assert page.locator("#cross tbody td").nth(4).inner_text() != gain
+    page.select_option("#degradation", label="noise")
+    page.select_option("#level", label="0.0006")
+    assert "3 starts of 3 photographs" in page.locator("#scope").inner_text()
+
+    page.locator("#sheet .thumb").nth(2).click()
+    title = page.locator("#viewer-title").inner_text()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#viewer-title").inner_text() != title
+    assert "scale(2)" in page.locator("#viewer-image").get_attribute("style")
+    page.screenshot(path=SCREENSHOTS / f"report_viewer_{name}.png")
+    page.keyboard.press("Escape")
+    assert not page.locator("#viewer").is_visible()
+    assert not faults, faults
+
+
+def test_the_tables_behind_it(page_file: Path, folder: Path) -> None:
+    found = results.load(Folder(folder))
+    with open(folder / report.CELLS, encoding="utf-8", newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert len(cells) == 3 * 2 * 2 * 3
+    assert float(cells[1]["score red"]) == pytest.approx(found.scores[0, 1, 1])
+    with open(folder / report.MATRIX, encoding="utf-8", newline="") as file:
+        matrix = list(csv.DictReader(file))
+    assert len(matrix) == 3 * 3 * 3 * 4
+    assert "'=judge" in {row["judged by"] for row in matrix}
+    data = json.loads((folder / report.DATA).read_text(encoding="utf-8"))
+    assert data["skipped"] == [{"name": "bad.jpg", "reason": "broken"}]
+    assert all(len(one["sha256"]) == 64 for one in data["photographs"])
+    assert data["software"]["torch"]
+
+
+def test_an_unfinished_comparison_says_so(tmp_path: Path) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(progress: Any) -> None:
+        if progress.done == 1:
+            raise StopError
+
+    with pytest.raises(StopError):
+        comparison(tmp_path / "c", count=1).run(stop)
+    folder = Folder(tmp_path / "c")
+    report.write(results.load(folder), folder, {}, "half")
+    data = json.loads((tmp_path / "c" / report.DATA).read_text(encoding="utf-8"))
+    assert data["groups"][0]["conditions"] == 0
+    assert [model["model"] for model in data["unmatched"][0]["models"]] == ["red", "grey"]
+    with pytest.raises(ValueError, match="two priors"):
+        mixture.propose(results.load(folder))
+
+
+def test_the_weights_keep_the_floors_and_are_the_best_that_do(folder: Path) -> None:
+    found = results.load(Folder(folder))
+    proposal = mixture.propose(found, 0.3)
+    weights = np.array([dict(proposal.parts).get(name, 0.0) for name in found.names])
+    assert weights.sum() == pytest.approx(1)
+    gains = found.gains[found.select()].mean(axis=0)
+    largest = np.maximum(gains.max(axis=0), 0)
+    foreign = statistics.standing(found, found.select()).others[0]
+    assert (weights @ gains >= proposal.floor * largest - 0.05).all()
+    assert proposal.floor <= 0.3
+    draws = np.random.default_rng(0).dirichlet(np.ones(3), 5000)
+    allowed = draws[(draws @ gains >= proposal.floor * largest).all(axis=1)]
+    assert len(allowed) == 0 or (allowed @ foreign).max() <= proposal.expected + 0.05
+    with pytest.raises(ValueError, match="floor"):
+        mixture.propose(found, 1.5)
+
+
+def test_a_check_tells_yes_from_no(folder: Path) -> None:
+    found = results.load(Folder(folder))
+    same = mixture.check(found, "red", ["smooth"])
+    assert same["verdict"].startswith(("Yes", "No"))
+    assert same["photographs"] == 3
+    better = replace(found, scores=found.scores + np.array([0, 30.0, 0])[None, :, None])
+    assert mixture.check(better, "red", ["smooth", "grey"])["verdict"].startswith("Yes")
+    worse = replace(found, scores=found.scores - np.array([0, 30.0, 0])[None, :, None])
+    verdict = mixture.check(worse, "red", ["smooth", "grey"])["verdict"]
+    assert verdict.startswith("No")
+    assert "worse than smooth, grey" in verdict
+    shared = [{"smooth"}, {"smooth", "grey"}, {"grey"}]
+    alone = replace(
+        found, judges=found.judges[:3], parts=shared, scores=found.scores[..., :3], start=found.start[:, :3]
+    )
+    assert "outside of the mixture" in mixture.check(alone, "red", ["smooth", "grey"])["judging"]
+
+
+def test_the_commands(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(folder), "--title", "By command"]) == 0
+    assert "By command" in (folder / report.PAGE).read_text(encoding="utf-8")
+    assert main(["report", str(folder), "--ranking", str(tmp_path / "gone.json")]) == 2
+    assert main(["propose-prior", str(folder), "--name", "../up"]) == 2
+    assert "--name" in capsys.readouterr().err
+    assert main(["propose-prior", str(folder), "--name", "mine", "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    if "no mixture" not in text:
+        content = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
+        assert (content["format"], content["version"], content["name"]) == ("dmap-prior", 1, "mine")

@@ -1,0 +1,144 @@
+"""The study's page in a real browser: voting, a reload in the middle, a phone, balance, blindness."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import SCREENSHOTS, chromium, needs_chromium, watch
+
+from comparetoys import comparison
+from dmap.compare import results, study, votes
+from dmap.compare.folder import Folder
+
+__all__ = ["chromium"]
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, study.Study]:
+    folder = tmp_path_factory.mktemp("comparison") / "toys"
+    comparison(folder, count=2).run()
+    out = folder / "study"
+    return out, study.make(results.load(Folder(folder)), Folder(folder), out, 6, 2, 2, "debiased", seed=3)
+
+
+def open_page(chromium: Any, out: Path, **options: Any) -> tuple[Any, list[str]]:
+    page = chromium.new_context(**options).new_page()
+    faults = watch(page)
+    page.goto((out / study.PAGE).as_uri())
+    return page, faults
+
+
+def begin(page: Any, code: str) -> None:
+    page.get_by_label("Your code").fill(code)
+    page.get_by_role("button", name="Begin").click()
+    page.locator("#trial").wait_for()
+
+
+def test_the_page_is_blind_and_loads_nothing(made: tuple[Path, study.Study]) -> None:
+    text = (made[0] / study.PAGE).read_text(encoding="utf-8")
+    data = text.split('id="data">')[1].split("</script>")[0]
+    for word in ("smooth", "spoiled", "catch", "repeat", "photo 0"):
+        assert word not in data
+    assert not any(word in text for word in ("http://", "https://", "import("))
+    assert "default-src 'none'" in text
+
+
+def test_a_whole_study_with_a_reload_in_the_middle(
+    chromium: Any, made: tuple[Path, study.Study], tmp_path: Path
+) -> None:
+    out, key = made
+    page, faults = open_page(chromium, out, viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    begin(page, "observer-1")
+    assert page.locator("#count").inner_text() == "1 of 10"
+    page.wait_for_timeout(400)
+    page.screenshot(path=SCREENSHOTS / "study_desktop.png")
+
+    page.keyboard.press("f")
+    first = page.locator("#flickered").get_attribute("src")
+    page.keyboard.press(" ")
+    assert page.locator("#shown").inner_text() == "Right"
+    assert page.locator("#flickered").get_attribute("src") != first
+    page.keyboard.press("i")
+    assert page.locator("#shown").inner_text() == "The photograph"
+    page.keyboard.press("f")
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    assert "scale(4)" in page.locator("#left img").get_attribute("style")
+    assert "scale(4)" in page.locator("#right img").get_attribute("style")
+    page.keyboard.press("0")
+
+    for choice in ("1", "2", "1"):
+        page.wait_for_timeout(350)
+        page.keyboard.press(choice)
+    page.keyboard.press("Backspace")
+    assert page.locator("#count").inner_text() == "3 of 10"
+    before = page.evaluate("[current().id, current().left]")
+
+    page.reload()
+    page.locator("#resume").click()
+    assert page.locator("#count").inner_text() == "3 of 10"
+    assert page.evaluate("[current().id, current().left]") == before
+    while page.locator("#trial").is_visible():
+        page.wait_for_timeout(350)
+        # Catch trials are answered right, so that the file is accepted.
+        trial = page.evaluate("current()")
+        known = next(one for one in key.trials if one.id == trial["id"])
+        better = known.a if known.kind == "catch" else trial["left"]
+        page.locator("#choose-left" if trial["left"] == better else "#choose-right").click()
+    with page.expect_download() as download:
+        page.locator("#save").click()
+    file = tmp_path / "votes.json"
+    download.value.save_as(file)
+    assert not faults, faults
+    observers, problems = votes.read([file], key)
+    assert not [problem for problem in problems if not problem.used], problems
+    (observer,) = observers
+    assert (observer.name, len(observer.votes), observer.catches) == ("observer-1", 6, (2, 2))
+    assert json.loads(page.locator("#text").input_value())["votes"] == json.loads(file.read_text())["votes"]
+
+
+def test_on_a_phone(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    page, faults = open_page(chromium, made[0], viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
+    page.screenshot(path=SCREENSHOTS / "study_phone_start.png")
+    begin(page, "phone")
+    page.wait_for_timeout(300)
+    page.screenshot(path=SCREENSHOTS / "study_phone.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    answer = page.locator("#choose-right")
+    box = answer.bounding_box()
+    assert box["height"] >= 44
+    assert box["y"] + box["height"] <= 780, "the answers are below the fold"
+    page.locator("#flicker").tap()
+    page.locator("#single .pane").tap()
+    assert page.locator("#shown").inner_text() == "Right"
+    page.screenshot(path=SCREENSHOTS / "study_phone_flicker.png")
+    answer.tap()
+    assert page.locator("#count").inner_text() == "2 of 10"
+    assert not faults, faults
+
+
+def test_orders_and_sides_are_random_but_balanced(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    page, _ = open_page(chromium, made[0])
+    observers = [page.evaluate("name => arrange(name)", f"o{number}") for number in range(40)]
+    assert page.evaluate("name => arrange(name)", "o7") == observers[7]
+    assert len({tuple(trial["id"] for trial in trials) for trials in observers}) > 35
+    for trials in observers:
+        sides: dict[int, Counter[bool]] = {}
+        for trial in trials:
+            sides.setdefault(trial["group"], Counter())[trial["left"] == trial["a"]] += 1
+        assert all(abs(count[True] - count[False]) <= 1 for count in sides.values())
+    first = Counter(trials[0]["id"] for trials in observers)
+    assert max(first.values()) < 15
+    left = [trial["left"] == trial["a"] for trials in observers for trial in trials]
+    assert 0.4 < sum(left) / len(left) < 0.6
+
+
+def test_the_checksum_is_python_s(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    page, _ = open_page(chromium, made[0])
+    for text in ("", "a", "study|observer|ü中,left;"):
+        assert page.evaluate("text => fnv1a(text)", text) == votes.checksum(text)
