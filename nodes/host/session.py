@@ -256,7 +256,9 @@ def run(
         )
 
         def inner(wrap: Any, extra: dict[str, Any], latent_image: Tensor) -> Result:
-            roots = [wrap.inner_model, *(other.model for other in others)]
+            # What the conditioning brings along, such as ControlNets, the host has loaded as well by now.
+            brought = [loaded.model for loaded in guider.loaded_models if hasattr(loaded, "model")]
+            roots = [wrap.inner_model, *(other.model for other in others), *brought]
             with differentiable(*roots):
                 return body(_session(wrap, extra, latent_image, vae, patcher.load_device))
 

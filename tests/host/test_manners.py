@@ -151,6 +151,35 @@ def test_stable_diffusion_2_and_xl(server: Server, tools: dict[str, Any], kind: 
     assert float(outputs[invert]["text"][0].rsplit(" ", 1)[-1]) < 1e-4
 
 
+@pytest.mark.parametrize("what", ["controlnet", "attention patch"])
+def test_control_and_attention_patches_ride_along(server: Server, tools: dict[str, Any], what: str) -> None:
+    """A ControlNet of the host's own class, applied by the stock node, or a patch as IP-Adapters make one.
+
+    The inversion stays exact, the objective rises, and the image differs from that without.
+    """
+    starts, ends = [], []
+    for used in (True, False):
+        graph = tools["Graph"]()
+        parts = tiny(graph)
+        if used and what == "controlnet":
+            network = graph.add("DMAPTestTinyControlNet")
+            applied = graph.add(
+                "ControlNetApplyAdvanced", positive=parts["positive"], negative=parts["positive"],
+                control_net=(network, 0), image=parts["image"], strength=1.0, start_percent=0.0, end_percent=1.0,
+            )  # fmt: skip
+            parts["positive"] = (applied, 0)
+        elif used:
+            parts["model"] = (graph.add("DMAPTestAttentionPatch", model=parts["model"], image=parts["image"]), 0)
+        optimise, decode = restore(graph, parts, steps=2, iterations=2, rule="momentum", step_size=2.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        values = [row["objective"][0] for row in trace(server.run(graph.prompt), optimise)["rows"]]
+        starts.append(values[0])
+        ends.append(values[-1])
+    assert ends[0] > starts[0]
+    assert starts[0] == pytest.approx(starts[1], rel=1e-3)  # both invert exactly
+    assert ends[0] != ends[1]
+
+
 def test_the_size_conditioning_of_sdxl_counts(server: Server, tools: dict[str, Any]) -> None:
     """The picture's own size is what SDXL is told when the conditioning does not say another."""
     ends = []

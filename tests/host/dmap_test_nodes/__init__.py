@@ -7,6 +7,8 @@ import json
 import math
 from typing import Any
 
+import comfy.cldm.cldm
+import comfy.controlnet
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
@@ -84,6 +86,7 @@ class TinySD2(comfy.supported_models.SD20):
     """Stable Diffusion 2 at a tenth of its width."""
 
     unet_config = {**TinyConfig.unet_config, **SD2}
+    unet_extra_config = {**comfy.supported_models.SD20.unet_extra_config, "num_head_channels": 32}
 
 
 class TinySDXL(comfy.supported_models.SDXL):
@@ -192,6 +195,49 @@ class Patch(io.ComfyNode):
         patched = model.clone()
         patched.set_model_output_block_patch(patch)
         return io.NodeOutput(patched)
+
+
+class AttentionPatch(io.ComfyNode):
+    """An addition to the cross attention's output from an image's colours, as IP-Adapters make one."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestAttentionPatch",
+            inputs=[io.Model.Input("model"), io.Image.Input("image")],
+            outputs=[io.Model.Output("patched")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, image: torch.Tensor) -> io.NodeOutput:
+        means = image.mean(dim=(0, 1, 2))
+
+        def patch(attended: torch.Tensor, options: dict[str, Any]) -> torch.Tensor:
+            return attended + torch.tanh(attended) * means.to(attended).mean()
+
+        patched = model.clone()
+        patched.set_model_attn2_output_patch(patch)
+        return io.NodeOutput(patched)
+
+
+class TinyControlNet(io.ComfyNode):
+    """A CONTROL_NET of the host's own classes that fits the tiny Stable Diffusion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestTinyControlNet",
+            inputs=[],
+            outputs=[io.ControlNet.Output("control_net")],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        options = {key: value for key, value in UNET.items() if key != "out_channels"}
+        network = comfy.cldm.cldm.ControlNet(**options, num_heads=8, hint_channels=3)
+        randomise(network, 3)
+        control = comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device())
+        return io.NodeOutput(control)
 
 
 class Fingerprint(io.ComfyNode):
@@ -351,7 +397,18 @@ class TestNodes(ComfyExtension):
     """Hands the nodes to the host."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TinySD, Patch, Fingerprint, Spoil, SpoilLatent, NoConditioning, Halves, Compare]
+        return [
+            TinySD,
+            Patch,
+            AttentionPatch,
+            TinyControlNet,
+            Fingerprint,
+            Spoil,
+            SpoilLatent,
+            NoConditioning,
+            Halves,
+            Compare,
+        ]
 
 
 async def comfy_entrypoint() -> ComfyExtension:
