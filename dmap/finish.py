@@ -12,6 +12,8 @@ from .regions import blend
 COLOURS = ("off", "low_pass", "wavelet")
 LEVELS = 5
 """Of the wavelet: its coarse band holds structures of more than about 2^5 pixels."""
+LEAST_KNOWN = 0.05
+"""Share of known pixels around below which no colour is made up from them."""
 BINOMIAL = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
 
 
@@ -40,12 +42,14 @@ def coarse(image: Tensor, levels: int = LEVELS) -> Tensor:
     return image
 
 
-def transfer_colour(image: Tensor, photograph: Tensor, method: str) -> Tensor:
+def transfer_colour(image: Tensor, photograph: Tensor, method: str, known: Tensor | None = None) -> Tensor:
     """Give an image the photograph's coarse colour and brightness, and keep its own detail.
 
     Args:
         image, photograph: (B, 3, h, w).
         method: "off", "low_pass" or "wavelet".
+        known: (1 or B, 1, h, w) in [0, 1], where the photograph says something: holes and scratches (0) have no colour
+            to give. None = everywhere.
 
     Raises:
         ValueError: for another method.
@@ -54,7 +58,10 @@ def transfer_colour(image: Tensor, photograph: Tensor, method: str) -> Tensor:
         raise ValueError(f"colour: got {method!r}, choose one of {', '.join(COLOURS)}")
     if method == "off":
         return image
-    return image + (low_pass if method == "low_pass" else coarse)(photograph - image)
+    smooth = low_pass if method == "low_pass" else coarse
+    if known is None:
+        return image + smooth(photograph - image)
+    return image + smooth(known * (photograph - image)) / smooth(known).clamp(min=LEAST_KNOWN)
 
 
 def return_detail(

@@ -70,19 +70,21 @@ class DMAPDecode(io.ComfyNode):
         def body(host: session.Session) -> tuple[Tensor, Tensor]:
             assert host.decode is not None
             on_device = path.path.to(host.device)
-            known = None if path.photograph is None else path.photograph[:, :3].clamp(0, 1).to(host.device)
+            y = None if path.photograph is None else path.photograph[:, :3].clamp(0, 1).to(host.device)
             denoise, decode = lay_out(
-                host.denoise, host.decode, layout, vae.spacial_compression_decode(), on_device.latent, known
+                host.denoise, host.decode, layout, vae.spacial_compression_decode(), on_device.latent, y
             )
             latent = make_solver(on_device.solver).sample(denoise, on_device)
             result = decode(latent)
-            if known is not None:
+            if y is not None:
+                known, mask = (None if x is None else x.to(host.device) for x in (path.known, where))
+                if known is not None:  # what lies in a scratch is no detail
+                    mask = known if mask is None else known * mask
                 with images.named_errors(NODE):
                     result = result.clamp(0, 1)
                     if detail > 0:
-                        mask = None if where is None else where.to(host.device)
-                        result = return_detail(result, known, decode(on_device.latent).clamp(0, 1), detail, mask)
-                    result = transfer_colour(result, known, colour)
+                        result = return_detail(result, y, decode(on_device.latent).clamp(0, 1), detail, mask)
+                    result = transfer_colour(result, y, colour, known)
             result = result.clamp(0, 1).cpu()
             if path.photograph is not None:
                 result = assemble(result, path.photograph, path.mask)

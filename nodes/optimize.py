@@ -86,6 +86,7 @@ class DMAPOptimize(io.ComfyNode):
         photograph = picture.reference(image, path, vae, NODE, degradation)
         path = path if path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
         path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), feather)
+        path = picture.with_holes(path, degradation, vae)
         problem = climb.Problem(path, photograph, prior, degradation, regions or (), safeguards)
         progress = images.Progress(named["iterations"] + 1)
 

@@ -74,6 +74,17 @@ def test_colour_comes_from_the_photograph_and_detail_from_the_image(method: str)
     assert torch.allclose(transfer_colour(y, y, method), y)
 
 
+@pytest.mark.parametrize("method", ["low_pass", "wavelet"])
+def test_a_scratch_has_no_colour_to_give(method: str) -> None:
+    y, known = photograph(1, 96), torch.ones(1, 1, 96, 96, dtype=torch.float64)
+    known[..., 40:46] = 0
+    scratched = torch.where(known > 0, y, 1.0)
+    assert torch.allclose(transfer_colour(y, scratched, method, known), y)
+    assert float((transfer_colour(y, scratched, method) - y).abs().max()) > 0.01
+    cast = transfer_colour(y + 0.1, scratched, method, known)
+    assert torch.allclose(cast, y, atol=1e-6)
+
+
 @pytest.mark.parametrize("filter_", [low_pass, coarse])
 def test_low_passes_keep_constants_and_forget_detail(filter_: object) -> None:
     flat = torch.full((1, 3, 40, 70), 0.3, dtype=torch.float64)

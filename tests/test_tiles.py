@@ -151,6 +151,20 @@ def test_seams_would_be_seen() -> None:
     assert seam(change, [96], -1) > 2
 
 
+def test_tiles_of_another_brightness_are_matched() -> None:
+    """A decoder that normalises over what it sees, as group normalisation does: tiles come in other brightness."""
+
+    def decode(z: Tensor) -> Tensor:
+        return 0.5 + (z - z.mean(dim=(2, 3), keepdim=True)).repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+    latent = flat_gradient(32, 40).double() - 0.5
+    y = decode(latent)
+    layout = Layout(tile=64, overlap=16)
+    results = [lay_out(network_denoiser(), decode, layout, 4, latent, known)[1](latent) for known in (None, y)]
+    errors = [float((result - y).abs().mean()) for result in results]
+    assert errors[1] < 1e-3 < 0.02 < errors[0]
+
+
 def test_only_one_tiles_activations_are_kept() -> None:
     """The largest tensor that the network saves at a time belongs to one tile."""
     sizes: list[int] = []

@@ -120,6 +120,16 @@ def with_mask(path: HostPath, mask: Tensor | None, feather: int) -> HostPath:
     return path if mask is None else replace(path, mask=feathered(mask, feather))
 
 
+def with_holes(path: HostPath, degradation: Degradation | None, vae: Any) -> HostPath:
+    """A path that knows where its photograph says nothing, which a degradation tells."""
+    if degradation is None:
+        return path
+    known = degradation.observed(torch.ones(1, 1, *degradation.size(*size_of(path, vae))))
+    if tuple(known.shape[-2:]) != size_of(path, vae) or float(known.min()) == 1:
+        return path
+    return replace(path, known=known)
+
+
 def layout_of(latent: dict[str, Any], tiles: Layout | None, samples: Tensor, ratio: int) -> tuple[Layout, Any]:
     """Layout and photograph (IMAGE or None) of a LATENT."""
     base = Layout() if tiles is None else tiles

@@ -34,6 +34,7 @@ class HostPath:
         model, positive: model and conditioning that it was made with.
         photograph: (B, 3 or 4, h, w) as it came, values out of range and alpha included; None if it is not known.
         mask: (1 or B, 1, h, w), where the picture may change, feathered; None = everywhere.
+        known: (1 or B, 1, h, w), 0 where the photograph says nothing; None = it is known everywhere.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class HostPath:
     positive: list[Any]
     photograph: Tensor | None = None
     mask: Tensor | None = None
+    known: Tensor | None = None
 
 
 @dataclass(frozen=True)

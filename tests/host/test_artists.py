@@ -229,6 +229,19 @@ def _bad_tiles(made: Restoration) -> str:
     return made.invert
 
 
+@pytest.mark.parametrize("size", [(66, 131), (211, 65)])
+def test_portrait_and_panorama(server: Server, tools: dict[str, Any], size: tuple[int, int]) -> None:
+    with Image.open(server.base / "input" / "small.png") as image:
+        image.resize(size).save(server.base / "input" / "long.png")
+    made = Restoration(tools)
+    (loader,) = [key for key, node in made.graph.prompt.items() if node["class_type"] == "LoadImage"]
+    made.graph.prompt[loader]["inputs"]["image"] = "long.png"
+    shape = made.compare(made.decode(made.optimise(seed=size[0])), made.image)
+    found = read(server.run(made.graph.prompt), shape)
+    assert found["shape"] == [1, size[1], size[0], 3]
+    assert 0 < found["inside"]["mean"] < 0.1
+
+
 def test_a_photograph_on_its_side_comes_upright(server: Server, tools: dict[str, Any]) -> None:
     """The host turns files by their EXIF mark; the result has the upright size."""
     with Image.open(server.base / "input" / "prime.png") as image:
