@@ -18,7 +18,7 @@ COLOURS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 15
 
 _PANELS: tuple[tuple[str, Callable[[Row], list[float]]], ...] = (
     ("objective  J = lambda Q - w D", lambda row: row.objective),
-    ("prior  Q, 0..100, higher is better", lambda row: row.prior),
+    ("prior  Q, 0..100, higher is better", lambda row: [*row.prior, *row.judge]),
     ("fidelity  D, 0 = the photograph", lambda row: row.fidelity),
     ("latent norm, 1 at the start", lambda row: row.latent_norm),
 )
@@ -42,7 +42,9 @@ def plot_trace(trace: Trace, width: int = 960, height: int = 640) -> Tensor:
         left, top = (panel % 2) * width // 2, (panel // 2) * height // 2
         box = (left + 70, top + 34, left + width // 2 - 20, top + height // 2 - 30)
         lines = list(zip(*(values(row) for row in trace.rows), strict=True))
-        _panel(draw, box, title, steps, lines, trace.best_iteration)
+        if trace.rows[0].judge and title.startswith("prior"):
+            title = f"prior, then judge{title.removeprefix('prior')}"
+        _panel(draw, box, title, steps, lines, trace.best_iteration * (1 + len(lines) // len(trace.rows[0].objective)))
     return as_batch(canvas)
 
 

@@ -144,6 +144,8 @@ def lay_out(
         ratio: pixels a latent position.
         latent: (B, C, H, W), clean, for matching the tiles' colours to the photograph (B, 3, h, w) if that is known.
     """
+    if not layout.tile and not layout.height:
+        return denoise, decode
     inner = decode
     if layout.tile:
         tile, overlap = max(1, layout.tile // ratio), layout.overlap // ratio

@@ -97,7 +97,8 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     with torch.no_grad():
         ascent.trace.photograph_prior = prior(backdrop).tolist()
     if widgets["prior_weight"] > 0:
-        part = backdrop[:1, :, : layout.tile, : layout.tile] if layout.tile else backdrop[:1]
+        side = max(layout.tile, problem.prior.prior.info.min_size)
+        part = backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1]
         check_gradient(problem.prior.prior, part)
     return ascent
 

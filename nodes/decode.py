@@ -122,7 +122,8 @@ def _inputs() -> list[io.Input]:
             default="low_pass",
             optional=True,
             tooltip="Give the result the photograph's colours and brightness over large areas. low_pass: a Gaussian of "
-            "12 px; wavelet: structures of more than 32 px; off: as it comes.",
+            "12 px; wavelet: structures of more than 32 px; off: as it comes. A path that does not know its photograph "
+            "stays as it comes.",
         ),
         io.Float.Input(
             "detail",

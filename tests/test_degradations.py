@@ -131,6 +131,12 @@ def test_gaussian_blur_is_the_one_of_training() -> None:
     assert torch.allclose(ours[..., 8:-8, 8:-8], theirs[..., 8:-8, 8:-8], atol=2e-3)
 
 
+def test_composition_keeps_the_order_in_which_things_happened() -> None:
+    x, small, soft = photograph(1, 32), Downscale(2.0), GaussianBlur(1.5)
+    assert torch.equal(Composed([soft, small])(x), small(soft(x)))
+    assert not torch.allclose(Composed([small, soft])(x), small(soft(x)), atol=1e-3)
+
+
 def test_what_inpainting_loses_does_not_count() -> None:
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., 4:9, 4:9] = 1
