@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from dmap.cli import common, main
 from dmap.priors import PRIORS, WeightStore, load_prior, prior_names
 from dmap.priors.priorfile import LARGEST, PriorFile, read, write
 from toys import photograph
@@ -37,6 +38,16 @@ def test_it_is_offered_and_loaded_by_name(tmp_path: Path) -> None:
     assert [leaf.info.name for leaf in prior.leaves()] == ["dmap_quality"]
     with torch.no_grad():
         assert torch.equal(prior(image), load_prior("dmap_quality")(image))
+
+
+def test_the_command_line_climbs_it(tmp_path: Path) -> None:
+    write(PriorFile("mixture", "mean", (("dmap_quality", 3.0),)), tmp_path / "mixture.json")
+    common.write_picture(photograph(1, 96).float(), tmp_path / "in.png")
+    options = ["--prior", "file:mixture.json", "--steps", "2", "--iterations", "1"]
+    places = [str(tmp_path / "in.png"), str(tmp_path / "out.png")]
+    assert main(["restore", *places, *options]) == 2
+    assert main(["restore", *places, *options, "--weights", str(tmp_path)]) == 0
+    assert (tmp_path / "out.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,20 @@ def test_damaged_weights_are_refused(folder: Path, damage: str) -> None:
     assert not (folder / "sprung").exists()
 
 
+def test_an_interrupt_while_downloading_is_not_called_a_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older hosts interrupt by an ordinary Exception, which must reach them as it is."""
+
+    class InterruptError(Exception):
+        pass
+
+    def fetch(*_: Any) -> None:
+        raise InterruptError
+
+    monkeypatch.setattr("dmap.priors.weights.fetch", fetch)  # the real source is out of a test's reach
+    with pytest.raises(InterruptError):
+        load_prior("pyiqa:cnniqa", WeightStore((folder,), download=True))
+
+
 def test_damaged_matlab_files_and_foreign_scripts_are_refused(folder: Path) -> None:
     (folder / "niqe_modelparameters.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b"\0" * 200)
     with pytest.raises(ValueError, match=r"niqe_modelparameters\.mat.*MATLAB"):

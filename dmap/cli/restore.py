@@ -16,7 +16,7 @@ from ..fidelity import FIDELITIES, fidelity
 from ..objective import Objective
 from ..path import Path as LatentPath
 from ..presets import PRESETS, Value, values
-from ..priors import check_gradient, load_prior
+from ..priors import WeightStore, check_gradient, load_prior
 from ..rules import RULES
 from ..schedule import Schedule
 from ..solvers import SOLVERS, make_solver, round_trip_error
@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, metavar="OUT", help="where the result goes (.png, .jpg or .webp)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--prior", default="dmap_quality", help="quality model to climb (default: dmap_quality)")
+    parser.add_argument(
+        "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random; the same gives the same image")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())
@@ -113,7 +116,8 @@ def _prepare(
     model: LatentDiffusion, photograph: Tensor, settings: dict[str, Value], options: argparse.Namespace
 ) -> Ascent:
     """Check every setting and invert the photograph."""
-    prior = load_prior(options.prior).to(photograph.device).eval().requires_grad_(False)
+    store = WeightStore((options.weights,) if options.weights else ())
+    prior = load_prior(options.prior, store).to(photograph.device).eval().requires_grad_(False)
     objective = Objective(
         prior,
         fidelity(str(settings["fidelity"])),

@@ -77,6 +77,8 @@ def build(metric: str, files: Files, **options: Any) -> nn.Module:
                 "--no-deps brings it"
             ) from error
         except Exception as error:  # pyiqa and what is under it raise many kinds
+            if isinstance(files, StoredFiles) and error is files.stopped:
+                raise
             raise ValueError(_unfit(metric, files, error)) from error
     return network.eval().requires_grad_(False)
 

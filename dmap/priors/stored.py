@@ -19,6 +19,7 @@ class StoredFiles:
 
     Attributes:
         used: the files that were asked for, by address.
+        stopped: what ended a download other than a fault of it, such as a host's interrupt.
     """
 
     random = False
@@ -26,9 +27,16 @@ class StoredFiles:
     def __init__(self, store: WeightStore) -> None:
         self.store = store
         self.used: dict[str, Path] = {}
+        self.stopped: BaseException | None = None
 
     def path(self, url: str) -> Path:
-        self.used[url] = self.store.locate(url)
+        try:
+            self.used[url] = self.store.locate(url)
+        except ValueError:
+            raise
+        except BaseException as error:
+            self.stopped = error
+            raise
         return self.used[url]
 
     def tensors(self, file: Path) -> Any:
