@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,10 +13,16 @@ from torch import Tensor
 from .chain import Chain
 from .judge import Judge
 from .latent_prior import LatentPrior
+from .memory import is_out_of_memory
 from .objective import Objective, Terms
 from .path import Path
 from .rules import RULES, make_rule
 from .trace import Row, Trace
+
+OUT_OF_MEMORY = (
+    "gradient: out of memory even with no activations kept and the decoder's gradient by the smallest tiles; use a "
+    "smaller image or batch, or free memory. The best image so far is kept."
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Ascent:
         Raises:
             ValueError: if the objective is not finite at the very start.
             FloatingPointError: if it stops being finite later on.
+            MemoryError: if memory runs out and nothing is left to save it with.
         """
         rule = make_rule(self.settings.rule, self.settings.step_size)
         began = time.monotonic()
@@ -93,7 +101,7 @@ class Ascent:
         self.trace.stopped = ["running"] * self.chain.path.batch
         for iteration in range(self.settings.iterations + 1):
             last = iteration == self.settings.iterations
-            image, terms, gradient = self._evaluate(iteration, with_gradient=not last)
+            image, terms, gradient = self._within_memory(iteration, with_gradient=not last)
             self._record(iteration, image, terms, time.monotonic() - began)
             reached = running & (terms.prior.detach().cpu() >= self.settings.target_score)
             self._mark(reached, "target")
@@ -115,6 +123,23 @@ class Ascent:
     def _mark(self, which: Tensor, reason: str) -> None:
         for index in which.nonzero().flatten().tolist():
             self.trace.stopped[index] = reason
+
+    def _within_memory(self, iteration: int, with_gradient: bool) -> tuple[Tensor, Terms, Tensor | None]:
+        """Evaluate; if memory runs out, make the chain lighter and try again."""
+        while True:
+            try:
+                return self._evaluate(iteration, with_gradient)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                change = self.chain.lighter()
+                if change is None:
+                    raise MemoryError(OUT_OF_MEMORY) from error
+                self.trace.notes.append(f"iteration {iteration}: out of memory, went on with {change}")
+            # Here the error is gone, and with it what its traceback held.
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _evaluate(self, iteration: int, with_gradient: bool) -> tuple[Tensor, Terms, Tensor | None]:
         z = self._z.detach().requires_grad_(with_gradient)

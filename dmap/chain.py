@@ -6,30 +6,17 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .checkpoint import checkpoint
+from .checkpoint import CopyOnWrite
+from .decoding import Decoding
 from .denoiser import Denoiser
+from .gradients import AUTO, Checkpoint, GradientStrategy, Keep, make_gradient
 from .path import Path
 from .solvers import Solver, make_solver
 
 Decoder = Callable[[Tensor], Tensor]
 """``decode(latent)``: (B, C, H, W) -> image (B, 3, h, w), nominally in [0, 1], not clamped."""
 
-GradientStrategy = Callable[[Denoiser], Denoiser]
-"""Wraps the denoiser so that its calls are remembered, recomputed or skipped in the backward pass."""
-
-
-def keep_activations(denoise: Denoiser) -> Denoiser:
-    """Exact gradient, 3 F a call, every activation in memory (F = one network forward)."""
-    return denoise
-
-
-def checkpoint_calls(denoise: Denoiser) -> Denoiser:
-    """Exact gradient, 4 F a call, one call's activations in memory at a time."""
-
-    def wrapped(u: Tensor, sigma: Tensor) -> Tensor:
-        return checkpoint(lambda x: denoise(x, sigma), u)
-
-    return wrapped
+keep_activations, checkpoint_calls = Keep(), Checkpoint()
 
 
 class Chain:
@@ -40,6 +27,7 @@ class Chain:
         denoise: D(u, sigma) of the model that made the path.
         decode: the autoencoder's decoder.
         gradient: how gradients pass through the network's calls.
+        decoding: the part of ``decode`` that can be asked to need less memory; ``decode`` itself if it can.
     """
 
     def __init__(
@@ -48,11 +36,13 @@ class Chain:
         denoise: Denoiser,
         decode: Decoder,
         gradient: GradientStrategy = checkpoint_calls,
+        decoding: Decoding | None = None,
     ) -> None:
         self.path = path
         self.solver: Solver = make_solver(path.solver)
-        self.denoise = gradient(denoise)
+        self.denoise, self.gradient = denoise, gradient
         self.decode = decode
+        self._decoding = decode if decoding is None and isinstance(decode, Decoding) else decoding
         self._scale = path.scale.reshape(1, -1, 1, 1, 1)
 
     def start(self) -> Tensor:
@@ -63,10 +53,28 @@ class Chain:
         """From unit-variance coordinates to the solver's."""
         return z * self._scale
 
-    def latent(self, z: Tensor) -> Tensor:
-        """The clean latent (B, C, H, W) that z leads to."""
-        return self.solver.sample(self.denoise, self.path, self.state(z))
+    def latent(self, z: Tensor, guard: CopyOnWrite | None = None) -> Tensor:
+        """The clean latent (B, C, H, W) that z leads to; ``guard`` as in ``GradientStrategy.sample``."""
+        return self.gradient.sample(self.solver, self.denoise, self.path, self.state(z), guard)
+
+    def lighter(self) -> str | None:
+        """Need less memory from now on: fewer calls kept, then the decoder's next level.
+
+        Returns:
+            What was changed, in words, or None if nothing is left to change.
+        """
+        strategy, total = self.gradient, self.solver.evaluations * self.path.schedule.steps
+        if strategy.kept > 0:
+            kept = min(strategy.kept, total) // 2
+            self.gradient = make_gradient(AUTO if strategy.exact else strategy.name, kept)
+            return f"activations kept of {kept} calls"
+        if self._decoding is not None and self._decoding.lighter():
+            return f"decoder's gradient by {self._decoding.name}"
+        return None
 
     def __call__(self, z: Tensor) -> Tensor:
         """The image (B, 3, h, w) that z leads to, not clamped."""
-        return self.decode(self.latent(z))
+        guard = CopyOnWrite()
+        latent = self.latent(z, guard)
+        with guard.watching():
+            return self.decode(latent)

@@ -3,8 +3,8 @@
 ``torch.utils.checkpoint`` and plain autograd watch version counters, which buffers shared behind autograd's back (a
 host's cast buffer, a control signal added in place) escape: gradients are then wrong without a word. PyTorch's
 ``allow_mutation_on_saved_tensors`` recognises tensors by ``id`` and address and can confuse them once both are reused:
-with a U-Net patched in place its gradients differed from run to run. ``saved_tensors_copied_on_write`` goes by storage,
-which stays alive as long as something of it is saved.
+with a U-Net patched in place its gradients differed from run to run. ``CopyOnWrite`` goes by storage, which stays alive
+as long as something of it is saved.
 """
 
 from __future__ import annotations
@@ -26,12 +26,22 @@ class _Saved:
         self.tensor = tensor
 
 
-class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation and copies what was saved of a storage before the storage is written to."""
+class CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps what autograd saves under ``saving`` whatever is later written in place, there or under ``watching``."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.saved: dict[int, list[weakref.ref[_Saved]]] = {}
+
+    @contextlib.contextmanager
+    def saving(self) -> Iterator[None]:
+        """Protect what is saved in here, and see what is written."""
+        with torch.autograd.graph.saved_tensors_hooks(self.pack, lambda entry: entry.tensor), self:
+            yield
+
+    def watching(self) -> contextlib.AbstractContextManager[Any]:
+        """See what is written in here, if anything has been saved before."""
+        return self if self.saved else contextlib.nullcontext()
 
     def pack(self, tensor: Tensor) -> _Saved:
         entry = _Saved(tensor)
@@ -57,14 +67,6 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return func(*args, **kwargs)
 
 
-@contextlib.contextmanager
-def saved_tensors_copied_on_write() -> Iterator[None]:
-    """While it is on, what autograd saves keeps its values whatever is written in place afterwards."""
-    mode = _CopyOnWrite()
-    with torch.autograd.graph.saved_tensors_hooks(mode.pack, lambda entry: entry.tensor), mode:
-        yield
-
-
 class _Checkpoint(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ class _Checkpoint(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
-        with torch.inference_mode(False), torch.enable_grad(), saved_tensors_copied_on_write():
+        with torch.inference_mode(False), torch.enable_grad(), CopyOnWrite().saving():
             inputs = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in saved]
             wanted = [x for x in inputs if x.requires_grad]
             output = ctx.function(*inputs)

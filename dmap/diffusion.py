@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .chain import Decoder
 from .denoiser import Denoiser, from_network
@@ -25,6 +25,8 @@ class LatentDiffusion:
         table: (T,) increasing noise levels.
         multiple: what an image's sides must be multiples of, in pixels.
         device: where the networks are.
+        decoder: the network behind ``decode``.
+        modules: all networks.
     """
 
     denoise: Denoiser
@@ -33,6 +35,8 @@ class LatentDiffusion:
     table: Tensor
     multiple: int
     device: torch.device
+    decoder: nn.Module
+    modules: tuple[nn.Module, ...] = ()
 
 
 def shipped(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LatentDiffusion:
@@ -53,4 +57,7 @@ def shipped(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float
         return (autoencoder.decode(latent.to(dtype)).float() + 1) / 2
 
     denoise = from_network(network.to(memory_format=torch.channels_last), "v", table, dtype)
-    return LatentDiffusion(denoise, encode, decode, table, Autoencoder.downscale, torch.device(device))
+    modules = (network, autoencoder)
+    return LatentDiffusion(
+        denoise, encode, decode, table, Autoencoder.downscale, torch.device(device), autoencoder, modules
+    )

@@ -38,6 +38,7 @@ DEFAULT = Preset(
         "step_size": 0.02,
         "target_score": 90.0,
         "shift": 8,
+        "gradient": "auto",
     },
 )
 
@@ -54,6 +55,7 @@ PAPER = Preset(
         "step_size": 2.0,
         "target_score": 90.0,
         "shift": 0,
+        "gradient": "checkpoint",
     },
 )
 

@@ -41,6 +41,9 @@ class Trace:
     photograph_prior: list[float] = field(default_factory=list)
     """The mapped prior's score of the input photograph itself."""
 
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know, such as a lack of memory that was worked around."""
+
     def to_json(self) -> str:
         """The trace as JSON text."""
         return json.dumps(asdict(self))

@@ -10,17 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..dmap import memory
 from ..dmap.ascent import Ascent, AscentSettings
-from ..dmap.chain import Chain, checkpoint_calls, keep_activations
+from ..dmap.chain import Chain
 from ..dmap.degradations import Degradation
 from ..dmap.fidelity import Fidelity
 from ..dmap.fidelity import fidelity as make_fidelity
+from ..dmap.gradients import ALL, AUTO, GRADIENTS, GradientStrategy, Keep, make_gradient
 from ..dmap.judge import Judge, warnings
 from ..dmap.latent_prior import LatentPrior
 from ..dmap.layout import Layout
 from ..dmap.objective import Objective
+from ..dmap.path import Path
 from ..dmap.priors import Prior, check_gradient
 from ..dmap.regions import Region, on_latent
+from ..dmap.solvers import make_solver
 from ..dmap.tiles import TiledFidelity, TiledPrior, lay_out
 from .host import images, picture, session
 from .options import HostRegion, Safeguards
@@ -70,7 +74,8 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     mask = None if problem.path.mask is None else problem.path.mask.to(host.device).clone()
     ratio = vae.spacial_compression_decode()
     denoise, decode = lay_out(host.denoise, host.decode, layout, ratio, path.latent, backdrop)
-    chain = Chain(path, denoise, decode, keep_activations if layout.tile else checkpoint_calls)
+    strategy, note = _gradient(str(widgets["gradient"]), path, host)
+    chain = Chain(path, denoise, decode, strategy, host.decode)
     distance: Fidelity = make_fidelity(widgets["fidelity"])
     objective = Objective(
         prior,
@@ -94,6 +99,7 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
         latent_prior=None if safe is None else LatentPrior(chain.start(), *safe.latent_weights),
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
+    ascent.trace.notes += note
     with torch.no_grad():
         ascent.trace.photograph_prior = prior(backdrop).tolist()
     if widgets["prior_weight"] > 0:
@@ -101,6 +107,21 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
         part = backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1]
         check_gradient(problem.prior.prior, part)
     return ascent
+
+
+def _gradient(name: str, path: Path, host: session.Session) -> tuple[GradientStrategy, list[str]]:
+    """How gradients are computed within the host's free memory, and that in words."""
+    assert host.decode is not None
+    if path.layout.tile:
+        # Each tile computes itself again; keeping a call keeps no more than its tiles' inputs.
+        exact = name == AUTO or GRADIENTS[name].exact
+        return make_gradient(Keep.name if exact else name, ALL), []
+    calls = make_solver(path.solver).evaluations * path.schedule.steps
+    sigma, free = path.schedule.sigmas[0], host.free_memory()
+    strategy, note = memory.plan(
+        name, lambda u: host.denoise(u, sigma), host.decode, path.latent, calls, free, host.modules
+    )
+    return strategy, [note]
 
 
 def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior: Prior) -> list[Region]:
@@ -169,7 +190,7 @@ def summary(ascent: Ascent) -> str:
             f"quality {first.prior[index]:.1f} -> {row.prior[index]:.1f}, distance {row.fidelity[index]:.4f}{judge}, "
             f"best at iteration {best}, stopped by {ascent.trace.stopped[index]}"
         )
-    return "\n".join([*lines, *warnings(ascent.trace)])
+    return "\n".join([*lines, *warnings(ascent.trace), *ascent.trace.notes])
 
 
 _interrupted: Counter[str] = Counter()

@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from ..dmap.ascent import Ascent
 from ..dmap.degradations import Degradation
 from ..dmap.fidelity import FIDELITIES
+from ..dmap.gradients import AUTO, GRADIENTS
 from ..dmap.rules import RULES
 from . import climb
 from .host import images, picture, session
@@ -73,13 +74,14 @@ class DMAPOptimize(io.ComfyNode):
         safeguards: Safeguards | None = None,
         feather: int = 8,
         preset: str = CUSTOM,
+        gradient: str = AUTO,
     ) -> io.NodeOutput:
         session.check_vae(vae, NODE)
         session.check_vae_fits(vae, path, NODE)
         widgets = {
             "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
             "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
-            "shift": shift, "seed": seed,
+            "shift": shift, "seed": seed, "gradient": gradient,
         }  # fmt: skip
         with images.named_errors(NODE):
             named = with_preset(preset, "optimize", **widgets)
@@ -93,7 +95,8 @@ class DMAPOptimize(io.ComfyNode):
         def body(host: session.Session) -> Ascent:
             with images.named_errors(NODE):
                 ascent = climb.prepare(problem, host, vae, NODE, named)
-            if not climb.run(ascent, progress, cls.hidden.unique_id):
+                finished = climb.run(ascent, progress, cls.hidden.unique_id)
+            if not finished:
                 climb.note_interrupt(widgets)
             return ascent
 
@@ -210,4 +213,13 @@ def _inputs() -> list[io.Input]:
             tooltip="Width in pixels over which the change fades in at the mask's edge, on its inner side.",
         ),
         preset_input("optimize"),
+        io.Combo.Input(
+            "gradient",
+            options=[AUTO, *GRADIENTS],
+            default=AUTO,
+            optional=True,
+            tooltip="How the gradient passes through the network. auto: exact, as fast as the free memory allows; "
+            "checkpoint: exact with the least memory; keep: exact, everything in memory; sparse: about a third faster, "
+            "nearly exact at low strength; short_chain: for comparison.",
+        ),
     ]

@@ -59,6 +59,21 @@ def test_the_same_seed_gives_the_same_file_and_another_does_not(photo: Path) -> 
     assert files["a"] == files["b"] != files["c"]
 
 
+def test_the_papers_configuration_is_reproducible_to_the_bit(photo: Path) -> None:
+    """Two runs, every number of every iteration; fewer steps and iterations than the preset's, for time."""
+    traces = []
+    for name in ("a", "b"):
+        out, trace = photo.with_name(f"{name}.png"), photo.with_name(f"{name}.json")
+        short = ["--preset", "paper", "--steps", "5", "--iterations", "2", "--trace", str(trace)]
+        assert main(["restore", str(photo), str(out), *short]) == 0
+        found = json.loads(trace.read_text())
+        traces.append(([{**row, "seconds": 0} for row in found["rows"]], out.read_bytes()))
+        assert (found["settings"]["rule"], found["settings"]["step_size"]) == ("momentum", 2.0)
+    assert traces[0] == traces[1]
+    paper = presets.values("paper")
+    assert (paper["solver"], paper["steps"], paper["strength"], paper["fidelity_weight"]) == ("edict", 50, 1.0, 20.0)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -71,6 +86,7 @@ def test_the_same_seed_gives_the_same_file_and_another_does_not(photo: Path) -> 
         (["IN", "OUT", "--strength", "2"], "strength: got 2.0"),
         (["IN", "OUT", "--iterations", "0"], "iterations: got 0"),
         (["IN", "OUT", "--steps", "300"], "steps: got 300"),
+        (["IN", "OUT", "--checkpoint", "notes.txt"], "checkpoint notes.txt: it cannot be read"),
         (["IN", "OUT", "--device", "abacus"], "--device: 'abacus' cannot be used here"),
         (["IN", "OUT", "--solver", "edict", "--steps", "2", "--max-error", "0"], "--max-error"),
     ],
@@ -126,6 +142,14 @@ def test_presets_name_settings_that_exist() -> None:
         assert set(presets.values(name)) == {*presets.DEFAULT.invert, *presets.DEFAULT.optimize}
     with pytest.raises(ValueError, match="choose one of"):
         presets.values("none")
+
+
+def test_the_default_preset_is_the_nodes_defaults() -> None:
+    file = Path(__file__).parent / "host" / "node_interface.json"
+    nodes = json.loads(file.read_text(encoding="utf-8"))
+    for node, settings in (("DMAPInvert", presets.DEFAULT.invert), ("DMAPOptimize", presets.DEFAULT.optimize)):
+        widgets = {name: default for name, _, default, _ in nodes[node]["inputs"]}
+        assert {name: widgets[name] for name in settings} == settings
 
 
 def test_pictures_are_read_upright(tmp_path: Path) -> None:

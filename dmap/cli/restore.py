@@ -9,10 +9,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .. import memory
 from ..ascent import Ascent, AscentSettings
 from ..chain import Chain
+from ..decoding import Decoding
+from ..diffusers_adapter import from_diffusers, load_single_file
 from ..diffusion import LatentDiffusion, shipped
 from ..fidelity import FIDELITIES, fidelity
+from ..gradients import AUTO, GRADIENTS
 from ..objective import Objective
 from ..path import Path as LatentPath
 from ..presets import PRESETS, Value, values
@@ -38,6 +42,7 @@ _OPTIONS: dict[str, tuple[list[str] | None, str]] = {
     "rule": (list(RULES), "step rule"),
     "step_size": (None, "of the step rule, in standard deviations of the latent for adam"),
     "target_score": (None, "stop at this quality score; above 100 never stops early"),
+    "gradient": ([AUTO, *GRADIENTS], "how gradients pass through the network: auto is exact and fits into memory"),
     "shift": (None, "move the quality model's view at random by up to so many pixels; 0 is off"),
 }
 
@@ -46,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="IN", help="the photograph (png, jpg, webp ...)")
     parser.add_argument("output", type=Path, metavar="OUT", help="where the result goes (.png, .jpg or .webp)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="a Stable Diffusion 1.x checkpoint (default: the pack's models)"
+    )
+    parser.add_argument(
+        "--prediction", choices=["eps", "v"], default="eps", help="what the checkpoint predicts (default: eps)"
+    )
     parser.add_argument("--prior", default="dmap_quality", help="quality model to climb (default: dmap_quality)")
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
@@ -77,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     common.check_output(options.output, options.overwrite)
     photograph = common.read_picture(options.input)
     device, settings = common.device_of(options.device), _settings(options)
-    model = shipped(device, common.DTYPES[options.dtype])
+    model = _model(options, device)
     padded = _pad(photograph, model.multiple).to(device)
     ascent = _prepare(model, padded, settings, options)
     progress = common.Progress(ascent.settings.iterations + 1, "restoring")
@@ -101,9 +112,19 @@ def run(options: argparse.Namespace) -> int:
             common.write_picture(ascent.image[..., : photograph.shape[-2], : photograph.shape[-1]], options.output)
             if options.trace is not None:
                 options.trace.write_text(ascent.trace.to_json(), encoding="utf-8")
+    for note in ascent.trace.notes:
+        print(note, file=sys.stderr)
     first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
     print(f"{options.output}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
     return code
+
+
+def _model(options: argparse.Namespace, device: torch.device) -> LatentDiffusion:
+    dtype = common.DTYPES[options.dtype]
+    if options.checkpoint is None:
+        return shipped(device, dtype)
+    unet, vae, conditioning = load_single_file(options.checkpoint, dtype=dtype)
+    return from_diffusers(unet.to(device), vae.to(device), conditioning, options.prediction)
 
 
 def _pad(image: Tensor, multiple: int) -> Tensor:
@@ -137,7 +158,20 @@ def _prepare(
     if objective.prior_weight > 0:
         check_gradient(prior, photograph)
     path = _invert(model, photograph, schedule, str(settings["solver"]), float(settings["max_error"]))
-    return Ascent(Chain(path, model.denoise, model.decode), objective, climb)
+    decoding, sigma = Decoding(model.decode, model.decoder), path.schedule.sigmas[0]
+    calls = make_solver(path.solver).evaluations * path.schedule.steps
+    strategy, note = memory.plan(
+        str(settings["gradient"]),
+        lambda u: model.denoise(u, sigma),
+        decoding,
+        path.latent,
+        calls,
+        memory.free_bytes(model.device),
+        model.modules,
+    )
+    ascent = Ascent(Chain(path, model.denoise, decoding, strategy), objective, climb)
+    ascent.trace.notes.append(note)
+    return ascent
 
 
 def _invert(

@@ -67,6 +67,8 @@ def named_errors(node: str) -> Iterator[None]:
         if str(error).startswith(node):
             raise
         raise ValueError(f"{node}, {error}") from error
+    except MemoryError as error:
+        raise MemoryError(f"{node}, {error}") from error
 
 
 class Progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,16 +12,21 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
+from ...dmap.decoding import HALO, TILES, Decoding
+from ...dmap.memory import SHARE
 from ...dmap.path import Path
 from ...dmap.priors import Prior, PriorInfo
 from .autograd import differentiable, plain
 
 Result = TypeVar("Result")
 
-# Bytes of activations kept for a backward pass in fp32, measured on Stable Diffusion 1.5's networks on the CPU:
-# one UNet call with PyTorch's attention per latent position, one VAE decode per image pixel.
+# Bytes of activations kept for a backward pass in fp32 (`python -m benchmarks.cost` measures them): one U-Net call with
+# PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE decode per
+# image pixel.
 UNET_BYTES_PER_POSITION = 400_000
+XL_BYTES_PER_POSITION = {2048: 660_000}
 VAE_BYTES_PER_PIXEL = 24_000
+TILE = max(TILES.values()) + 2 * HALO
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,20 @@ class Session:
         latent: (B, C, H, W) float32 in the model's scale.
         device: where all of it runs.
         to_vae: latent in the model's scale -> the scale of the LATENT socket.
+        modules: the networks behind all this.
     """
 
     denoise: Callable[[Tensor, Tensor], Tensor]
-    decode: Callable[[Tensor], Tensor] | None
+    decode: Decoding | None
     table: Tensor
     latent: Tensor
     device: torch.device
     to_vae: Callable[[Tensor], Tensor]
+    modules: tuple[Any, ...] = ()
+
+    def free_memory(self) -> int:
+        """Bytes that are free where it runs, by the host's count."""
+        return int(comfy.model_management.get_free_memory(self.device))
 
 
 def check_interrupt() -> None:
@@ -215,13 +225,20 @@ class _Body(comfy.samplers.Sampler):  # type: ignore[misc]
         return torch.zeros_like(noise)
 
 
-def _memory(latent: Tensor, model: Any, vae: Any, tile: int) -> float:
-    positions = latent.shape[0] * math.prod(min(side, tile or side) for side in latent.shape[-2:])
+def _memory(latent: Tensor, model: Any, vae: Any, tile: int, device: torch.device) -> float:
+    """Bytes to ask the host for: one call and the decoder's backward pass, by tiles where the whole is too large."""
+    height, width = (min(side, tile or side) for side in latent.shape[-2:])
     size = comfy.model_management.dtype_size
-    needed = positions * UNET_BYTES_PER_POSITION * size(model.model_dtype()) / 4
+    context = model.model.model_config.unet_config.get("context_dim")
+    position = XL_BYTES_PER_POSITION.get(context, UNET_BYTES_PER_POSITION) * size(model.model_dtype()) / 4
+    needed = len(latent) * height * width * position
     if vae is not None:
-        pixels = positions * vae.spacial_compression_decode() ** 2
-        needed += pixels * VAE_BYTES_PER_PIXEL * size(vae.vae_dtype) / 4
+        pixel = VAE_BYTES_PER_PIXEL * size(vae.vae_dtype) / 4 * vae.spacial_compression_decode() ** 2
+        whole, part = (
+            len(latent) * rows * columns * pixel
+            for rows, columns in ((height, width), (min(height, TILE), min(width, TILE)))
+        )
+        needed += whole if needed + whole < SHARE * comfy.model_management.get_total_memory(device) else part
     return needed
 
 
@@ -254,7 +271,9 @@ def run(
         guider.inner_set_conds({"positive": plain(positive)})
         guider.set_cfg(1.0)
         comfy.model_management.load_models_gpu(
-            [patcher, *others], memory_required=_memory(latent, model, vae, tile), force_full_load=True
+            [patcher, *others],
+            memory_required=_memory(latent, model, vae, tile, patcher.load_device),
+            force_full_load=True,
         )
 
         def inner(wrap: Any, extra: dict[str, Any], latent_image: Tensor) -> Result:
@@ -262,7 +281,7 @@ def run(
             brought = [loaded.model for loaded in guider.loaded_models if hasattr(loaded, "model")]
             roots = [wrap.inner_model, *(other.model for other in others), *brought]
             with differentiable(*roots):
-                return body(_session(wrap, extra, latent_image, vae, patcher.load_device))
+                return body(_session(wrap, extra, latent_image, vae, patcher.load_device, roots))
 
         sampler = _Body(inner)
         clean = latent.clone().float()
@@ -271,7 +290,9 @@ def run(
         return result
 
 
-def _session(wrap: Any, extra: dict[str, Any], latent: Tensor, vae: Any, device: torch.device) -> Session:
+def _session(
+    wrap: Any, extra: dict[str, Any], latent: Tensor, vae: Any, device: torch.device, modules: Sequence[Any]
+) -> Session:
     base = wrap.inner_model
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:
@@ -288,9 +309,10 @@ def _session(wrap: Any, extra: dict[str, Any], latent: Tensor, vae: Any, device:
 
     return Session(
         denoise=denoise,
-        decode=None if vae is None else decode,
+        decode=None if vae is None else Decoding(decode, vae.first_stage_model),
         table=base.model_sampling.sigmas.detach().clone().cpu().double(),
         latent=latent.clone().float(),
         device=device,
         to_vae=base.process_latent_out,
+        modules=tuple(modules),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
+import sys
 from typing import Any
 
 import comfy.cldm.cldm
@@ -16,9 +18,13 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.supported_models_base
+import folder_paths
 import torch
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy_api.latest import ComfyExtension, io, ui
+from safetensors.torch import save_file
+
+from .probe import probe
 
 WIDTH, CONTEXT = 32, 64
 UNET = {
@@ -171,6 +177,98 @@ class TinySD(io.ComfyNode):
         return io.NodeOutput(patcher, clip, vae)
 
 
+TINY_XL = {
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "model_channels": 64,
+    "num_res_blocks": [2, 2, 2],
+    "channel_mult": (1, 2, 4),
+    "transformer_depth": [0, 0, 1, 1, 2, 2],
+    "transformer_depth_output": [0, 0, 0, 1, 1, 1, 2, 2, 2],
+    "transformer_depth_middle": 2,
+    "context_dim": CONTEXT,
+    "num_head_channels": 64,
+    "use_spatial_transformer": True,
+    "use_linear_in_transformer": True,
+    "num_classes": "sequential",
+    "adm_in_channels": 32 + 6 * 256,
+    "legacy": False,
+    "use_temporal_attention": False,
+}
+
+
+class TinyXL(io.ComfyNode):
+    """MODEL, CONDITIONING and VAE of Stable Diffusion XL at a fifth of its width, also written as a checkpoint."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestTinyXL",
+            inputs=[io.Combo.Input("kind", options=["EPS", "V_PREDICTION"]), io.String.Input("file")],
+            outputs=[io.Model.Output("model"), io.Conditioning.Output("positive"), io.Vae.Output("vae")],
+        )
+
+    @classmethod
+    def execute(cls, kind: str, file: str) -> io.NodeOutput:
+        config = comfy.supported_models.SDXL(TINY_XL)
+        config.set_inference_dtype(torch.float32, None)
+        model = comfy.model_base.SDXL(config, comfy.model_base.ModelType[kind], device="cpu")
+        randomise(model.diffusion_model, 0)
+        patcher = comfy.model_patcher.ModelPatcher(
+            model,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+        autoencoder = AutoencoderKL(ddconfig=VAE, embed_dim=4)
+        randomise(autoencoder, 1)
+        vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": VAE, "embed_dim": 4}})
+        generator = torch.Generator().manual_seed(3)
+        context, pooled = (torch.randn(shape, generator=generator) for shape in ((1, 77, CONTEXT), (1, 32)))
+        parts = {"model.diffusion_model.": model.diffusion_model, "first_stage_model.": autoencoder}
+        tensors = {
+            prefix + key: value.detach().clone().contiguous()
+            for prefix, module in parts.items()
+            for key, value in module.state_dict().items()
+        }
+        save_file(tensors, os.path.join(folder_paths.get_output_directory(), file))
+        return io.NodeOutput(patcher, [[context, {"pooled_output": pooled}]], vae)
+
+
+class Probe(io.ComfyNode):
+    """What the pack's host adapter predicts, inverts and differentiates to, as a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestProbe",
+            inputs=[
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Vae.Input("vae"),
+                io.Latent.Input("latent"),
+                io.String.Input("file"),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, model: Any, positive: Any, vae: Any, latent: dict[str, Any], file: str) -> io.NodeOutput:
+        session = next(module for name, module in sys.modules.items() if name.endswith(".nodes.host.session"))
+        package = session.__name__.removesuffix(".nodes.host.session") + ".dmap"
+
+        def body(host: Any) -> dict[str, torch.Tensor]:
+            return probe(package, host.denoise, host.decode, host.table, host.latent)
+
+        found = session.run(model, positive, latent["samples"], body, vae=vae)
+        text = {"context": positive[0][0], "pooled": positive[0][1].get("pooled_output")}
+        found |= {key: value for key, value in text.items() if value is not None}
+        tensors = {key: value.clone().contiguous().cpu() for key, value in found.items()}
+        save_file(tensors, os.path.join(folder_paths.get_output_directory(), file))
+        return io.NodeOutput(ui=ui.PreviewText(file))
+
+
 class Patch(io.ComfyNode):
     """A control signal added to the U-Net's blocks, in place as ControlNets do it, or on a copy."""
 
@@ -195,6 +293,35 @@ class Patch(io.ComfyNode):
         patched = model.clone()
         patched.set_model_output_block_patch(patch)
         return io.NodeOutput(patched)
+
+
+class Hungry(io.ComfyNode):
+    """A MODEL that, in calls with a gradient, asks the allocator for more than there is."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestHungry",
+            inputs=[io.Model.Input("model"), io.Int.Input("after"), io.Int.Input("times")],
+            outputs=[io.Model.Output("hungry")],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, after: int, times: int) -> io.NodeOutput:
+        calls = 0
+
+        def wrapper(apply: Any, options: dict[str, Any]) -> torch.Tensor:
+            nonlocal calls
+            if torch.is_grad_enabled():
+                calls += 1
+                if after < calls <= after + times:
+                    torch.empty(2**60)
+            result: torch.Tensor = apply(options["input"], options["timestep"], **options["c"])
+            return result
+
+        hungry = model.clone()
+        hungry.set_model_unet_function_wrapper(wrapper)
+        return io.NodeOutput(hungry)
 
 
 class AttentionPatch(io.ComfyNode):
@@ -399,6 +526,9 @@ class TestNodes(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             TinySD,
+            TinyXL,
+            Probe,
+            Hungry,
             Patch,
             AttentionPatch,
             TinyControlNet,
