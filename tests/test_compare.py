@@ -112,6 +112,16 @@ def test_damaged_cells_are_made_again_and_a_new_training_counts_as_new(tmp_path:
     assert len(list((tmp_path / "cells").iterdir())) == 4
 
 
+def test_a_start_without_all_scores_counts_nowhere(tmp_path: Path) -> None:
+    comparison(tmp_path, count=2, degradations=("none",)).run()
+    found = results.load(Folder(tmp_path))
+    assert len(found.select()) == 2
+    cell = found.conditions[0].cells[1]
+    assert cell is not None
+    (tmp_path / "scores" / f"{cell.key}.json").unlink()
+    assert results.load(Folder(tmp_path)).select().tolist() == [1]
+
+
 def test_a_folder_can_be_extended(tmp_path: Path) -> None:
     comparison(tmp_path, count=1, priors=("smooth", "red")).run()
     old = {file: file.stat().st_mtime_ns for file in (tmp_path / "cells").iterdir()}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import torch
 
 from ..compare import specs
 from ..compare.engine import ShippedEngine
@@ -13,6 +16,7 @@ from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
 from ..fidelity import FIDELITIES
+from ..priors import Prior, WeightStore, load_prior
 from ..rules import RULES
 from ..solvers import SOLVERS
 from . import common
@@ -55,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--levels", nargs="+", type=float, default=list(default.levels), metavar="D",
         help="how far from the photograph outputs may go, in fidelity units beyond the start (default: 0.05)",
     )  # fmt: skip
+    add_weights_argument(parser)
     settings = parser.add_argument_group("settings, the same for all models")
     for name, text in _NUMBERS.items():
         value = getattr(default, name)
@@ -65,6 +70,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         value = getattr(default, name)
         settings.add_argument(f"--{name}", choices=choices, default=value, help=f"(default: {value})")
     common.add_device_arguments(parser)
+
+
+def add_weights_argument(parser: argparse.ArgumentParser) -> None:
+    """--weights."""
+    parser.add_argument(
+        "--weights", type=Path, nargs="*", default=[], metavar="DIR",
+        help="folders with quality models' weights and prior files, such as ComfyUI's models/iqa",
+    )  # fmt: skip
+
+
+def build_models(names: Iterable[str], weights: Sequence[Path], device: torch.device) -> dict[str, Prior]:
+    """Priors and judges by their names."""
+    store = WeightStore(tuple(weights))
+    return {name: specs.build(name, lambda one: load_prior(one, store)).to(device) for name in names}
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -85,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
     folder.open(must_exist=False)
     device = common.device_of(options.device)
     engine = ShippedEngine(device, common.DTYPES[options.dtype])
-    models = {spec: specs.build(spec).to(device) for spec in (*plan.priors, *plan.judges)}
+    models = build_models((*plan.priors, *plan.judges), options.weights, device)
     photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files, options.count)
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")

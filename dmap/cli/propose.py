@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..compare import mixture, results, specs
+from ..compare import mixture, results
 from ..compare.engine import ShippedEngine
 from ..compare.folder import Folder, write_json
 from ..compare.inputs import read_folder
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
 from . import common
+from .compare import add_weights_argument, build_models
 
 NAME = "propose-prior"
 HELP = "Propose a mixture of a comparison's models as a prior file, and check it on other photographs."
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--files", nargs="*", default=[], metavar="NAME", help="only these photographs")
     parser.add_argument("--count", type=int, help="so many photographs at most")
+    add_weights_argument(parser)
     common.add_device_arguments(parser)
 
 
@@ -78,7 +80,7 @@ def _check(options: argparse.Namespace, found: results.Results, proposal: mixtur
     photographs = [one for one in photographs if one.sha256 not in used][: options.count]
     if not photographs:
         raise ValueError(f"--photos: {options.photos} holds no photograph that the comparison has not seen")
-    models = {name: specs.build(name).to(device) for name in (*plan.priors, *plan.judges)}
+    models = build_models((*plan.priors, *plan.judges), options.weights, device)
     folder = Folder(options.comparison / "check")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
     progress = common.Progress(comparison.total, "checking")

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .folder import write_json
+from ..priors import priorfile
+from ..priors.priorfile import PriorFile
 from .results import Array, Results
 from .statistics import cross_scores, mean_and_error, others
 
@@ -92,8 +93,7 @@ def spec(proposal: Proposal) -> str:
 
 def write_prior(proposal: Proposal, name: str, file: Path) -> None:
     """Write the mixture as a prior file that DMAP Load IQA Prior offers from the host's folder models/iqa."""
-    parts = [{"prior": part, "weight": round(weight, 3)} for part, weight in proposal.parts]
-    write_json(file, {"format": "dmap-prior", "version": 1, "name": name, "mix": "mean", "parts": parts})
+    priorfile.write(PriorFile(name, "mean", tuple((part, round(weight, 3)) for part, weight in proposal.parts)), file)
 
 
 def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Results:
                 number
                 for number, condition in enumerate(self.conditions)
                 if condition.matched
+                and np.isfinite(self.scores[number]).all()  # a stop may come between a cell and its scores
+                and np.isfinite(self.start[number]).all()
                 and degradation in (None, condition.input.degradation)
                 and level in (None, condition.level)
             ],

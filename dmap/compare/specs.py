@@ -11,7 +11,7 @@ from .inputs import checksum
 from .plan import digest
 
 HELP = (
-    "a prior's name (dmap_quality, pyiqa:niqe, ...), a prior file (*.json), or a composition: robust(NAME), "
+    "a prior's name (dmap_quality, pyiqa:niqe, file:NAME.json ...) or a composition: robust(NAME), "
     "multiscale(NAME), mean(0.7 NAME, 0.3 NAME), softmin(NAME, NAME); they nest"
 )
 _COMPOSITION = re.compile(r"(robust|multiscale|mean|softmin)\((.*)\)")

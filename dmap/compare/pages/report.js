@@ -234,7 +234,7 @@ function drawPeople(found) {
   $("people").classList.remove("hidden");
   const { overall } = found;
   const votes = found.observers.reduce((sum, one) => sum + one.votes, 0);
-  $("people-lead").textContent = `${found.observers.length} observers, ${votes} votes on pairs chosen by the ` +
+  $("people-lead").textContent = `Observers: ${found.observers.length}; votes: ${votes}, on pairs chosen by the ` +
     `${found.strategy} strategy. ` + (found.agreement === null ? "No pair was seen by two observers. "
       : `Agreement between observers (Krippendorff's alpha): ${number(found.agreement, 2)}. `) +
     `Intervals by resampling ${found.resampled}.` +
