@@ -69,7 +69,8 @@ def process_state_kept() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        os.environ.clear()
+        for name in set(os.environ) - set(environment):  # not all at once: other threads read it
+            del os.environ[name]
         os.environ.update(environment)
         torch.set_grad_enabled(gradient)
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = flags
