@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -199,8 +200,12 @@ def precision(bench: Bench, kind: str) -> Iterator[str]:
     path = bench.invert("residual_ddim", 4, 0.2)
     exact = bench.step(path, "checkpoint")["gradient"]
     assert isinstance(exact, Tensor)
-    for name, dtype in DTYPES.items():
-        other = Bench(load(kind, bench.model.device, dtype), bench.photographs)
+    models = {"fp32": load(kind, bench.model.device, torch.float32)}
+    for name in ("bf16", "fp16"):
+        models[name] = load(kind, bench.model.device, DTYPES[name])
+        models[f"{name}, autoencoder fp32"] = replace(models["fp32"], denoise=models[name].denoise)
+    for name, model in models.items():
+        other = Bench(model, bench.photographs)
         own = other.invert("residual_ddim", 4, 0.2)
         found = other.step(own, "checkpoint")
         gradient = found["gradient"]

@@ -154,6 +154,23 @@ def test_the_promised_accuracy_holds_on_the_shipped_models() -> None:
             assert f"{PROMISED[name]:g} at the default settings" in GRADIENTS[name].accuracy
 
 
+def test_a_denoiser_in_bf16_gives_nearly_the_same_gradient() -> None:
+    """Latents and solver stay in float32; the whole way, inversion included, with the other network."""
+    exact, rounded = shipped(), shipped(dtype=torch.bfloat16)
+    photograph, gradients = pixels(SAMPLE)[..., 100:164, 160:224], []
+    solver, schedule = make_solver("residual_ddim"), Schedule.from_table(TABLE, 4, 0.2)
+    for denoise in (exact.denoise, rounded.denoise):
+        with torch.no_grad():
+            path = solver.invert(denoise, schedule, exact.encode(photograph))
+        chain = Chain(path, denoise, exact.decode)
+        z = (chain.start() + 0.03 * latents(1, 8, 16, torch.float32)).requires_grad_(True)
+        distance = fidelity("nlpd_colour")(chain(z), photograph)
+        gradients.append(torch.autograd.grad(distance.sum(), z)[0])
+        assert gradients[-1].dtype == torch.float32
+    assert cosine(*gradients) > 0.99
+    assert cosine(*gradients) < 1 - 1e-9
+
+
 def test_bad_values_are_named() -> None:
     with pytest.raises(ValueError, match="gradient: got 'magic'"):
         make_gradient("magic")
