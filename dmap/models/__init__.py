@@ -2,7 +2,17 @@
 
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
+from .pseudo_reference import PseudoReferenceNet
 from .quality import QualityNet
 from .store import SavedModel, load_model, read_model, save_model
 
-__all__ = ["Autoencoder", "LatentDenoiser", "QualityNet", "SavedModel", "load_model", "read_model", "save_model"]
+__all__ = [
+    "Autoencoder",
+    "LatentDenoiser",
+    "PseudoReferenceNet",
+    "QualityNet",
+    "SavedModel",
+    "load_model",
+    "read_model",
+    "save_model",
+]

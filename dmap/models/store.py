@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .. import tensorfile
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
+from .pseudo_reference import PseudoReferenceNet
 from .quality import QualityNet
 
 FORMAT = "dmap-model"
@@ -22,6 +23,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 KINDS: dict[str, type[nn.Module]] = {
     "autoencoder": Autoencoder,
     "denoiser": LatentDenoiser,
+    "pseudo_reference": PseudoReferenceNet,
     "quality": QualityNet,
 }
 

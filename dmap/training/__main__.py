@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from . import autoencoder, denoiser, quality
+from . import autoencoder, denoiser, judge, quality
 from .loop import LoopSettings
 
 # What trains it, minutes on two cores, peak learning rate.
 RECIPES = {
     "autoencoder": (autoencoder.train, 12.0, 4e-4),
-    "quality": (quality.train, 30.0, 1e-3),
+    "quality": (quality.train, 60.0, 6e-4),
+    "judge": (judge.train, 15.0, 1e-3),
     "denoiser": (denoiser.train, 80.0, 4e-4),
 }
 
@@ -28,6 +29,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="training time; a later run resumes and adds up")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps even if there is time")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness")
+    parser.add_argument("--start", type=Path, help="train this finished model further (of an autoencoder: its decoder)")
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with bfloat16 arithmetic (avx512_bf16)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for PyTorch's own choice")
     return parser.parse_args(arguments)
@@ -40,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     train, minutes, rate = RECIPES[options.model]
     budget = minutes if options.minutes is None else options.minutes
-    settings = LoopSettings(minutes=budget, rate=rate, most_steps=options.steps, bf16=options.bf16)
+    settings = LoopSettings(minutes=budget, rate=rate, most_steps=options.steps, bf16=options.bf16, start=options.start)
     try:
         train(options.photos, options.out, settings, options.seed)
     except ValueError as error:

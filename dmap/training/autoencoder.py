@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..fidelity import fidelity
-from ..models import Autoencoder, save_model
+from ..models import Autoencoder, load_model, save_model
 from .data import Crops, centre_crop, list_photos
 from .degrade import gaussian_blur, gaussian_noise
 from .loop import Loop, LoopSettings
@@ -18,6 +18,7 @@ FACTORS = (1.5, 2.0, 3.0)
 SIDE, BATCH = 96, 8
 LATENT_NOISE = 0.03
 """Noise on the code in training, in its standard deviations: an ascent then finds no steep directions to abuse."""
+DISSIMILARITY_WEIGHT = 0.1
 
 _dissimilarity = fidelity("ssim")
 
@@ -64,12 +65,20 @@ def evaluate(network: Autoencoder, photos: Path, side: int = 256) -> tuple[float
 
 
 def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
-    """Train on all but the held-out photographs; writes ``demo_autoencoder.safetensors`` into ``out``."""
+    """Train on all but the held-out photographs; writes ``demo_autoencoder.safetensors`` into ``out``.
+
+    From a finished model (``settings.start``) only the decoder is trained: latents stay what a denoiser has learnt.
+    """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     crops = Crops.load(list_photos(photos, heldout=False), FACTORS, SIDE, generator)
     network = Autoencoder().to(memory_format=torch.channels_last)
-    start_from_principal_components(network, crops)
+    if settings.start is None:
+        start_from_principal_components(network, crops)
+    else:
+        network.load_state_dict(load_model(settings.start, kind="autoencoder").state_dict())
+        network.encoder.requires_grad_(False)
+        network.analysis.requires_grad_(False)
 
     def loss(model: nn.Module, step: int) -> Tensor:
         clean = crops.batch(BATCH, SIDE)
@@ -81,13 +90,14 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         back = model.decode(latent + LATENT_NOISE * spread * torch.randn_like(latent))  # type: ignore[operator]
         back = (back + 1) / 2
         charbonnier = ((back - clean).square() + 1e-6).sqrt().mean()
-        return charbonnier + 0.1 * _dissimilarity(back, clean).mean()
+        return charbonnier + DISSIMILARITY_WEIGHT * _dissimilarity(back, clean).mean()
 
     def export(average: nn.Module, step: int) -> None:
         assert isinstance(average, Autoencoder)
         copy = Autoencoder()
         copy.load_state_dict(average.state_dict())
-        set_latent_scale(copy, Crops(crops.images, torch.Generator().manual_seed(0)))
+        if settings.start is None:
+            set_latent_scale(copy, Crops(crops.images, torch.Generator().manual_seed(0)))
         figures = "no held-out photograph"
         with contextlib.suppress(ValueError):
             figures = "held-out PSNR {:.2f} dB SSIM {:.4f}".format(*evaluate(copy, photos))

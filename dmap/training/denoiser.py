@@ -113,7 +113,9 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     assert isinstance(autoencoder, Autoencoder)
     crops = LatentCrops(encode_all(autoencoder, list_photos(photos, heldout=False)), generator)
     network = LatentDenoiser().to(memory_format=torch.channels_last)
-    if not (out / "denoiser" / "checkpoint.safetensors").exists():
+    if settings.start is not None:
+        network.load_state_dict(load_model(settings.start, kind="denoiser").state_dict())
+    elif not (out / "denoiser" / "checkpoint.safetensors").exists():
         nn.init.zeros_(network.head.weight)
         nn.init.zeros_(network.head.bias)
 

@@ -29,6 +29,7 @@ class LoopSettings:
         save_minutes: between checkpoints.
         most_steps: stop after so many steps even if there is time.
         bf16: networks run in bfloat16 under autocast; weights and optimiser stay in fp32.
+        start: a finished model to train further, where there is no checkpoint to resume from.
     """
 
     minutes: float
@@ -37,6 +38,7 @@ class LoopSettings:
     save_minutes: float = 7.0
     most_steps: int = 10**9
     bf16: bool = False
+    start: Path | None = None
 
 
 class Loop:
