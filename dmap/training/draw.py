@@ -124,7 +124,10 @@ class OtherDegrader(Draws):
 
     def grainy(self, x: Tensor) -> Tensor:
         """Photon noise: its variance is proportional to the light; full scale is 30 to 3000 photons."""
-        photons = self.log_uniform(30, 3000)
+        return self.photon_noise(x, self.log_uniform(30, 3000))
+
+    def photon_noise(self, x: Tensor, photons: float) -> Tensor:
+        """Noise of a sensor that counts ``photons`` at full scale."""
         return x + (x / photons).sqrt() * torch.randn(x.shape, generator=self.generator)
 
     def webp(self, x: Tensor) -> Tensor:

@@ -1,0 +1,156 @@
+"""Ways to restore, all MAP ones with the same prior and the same objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from skimage.restoration import denoise_nl_means, estimate_sigma
+from torch import Tensor
+
+from dmap.ascent import Ascent, AscentSettings
+from dmap.chain import Chain, keep_activations
+from dmap.denoiser import Denoiser
+from dmap.diffusion import LatentDiffusion, shipped
+from dmap.fidelity import fidelity
+from dmap.objective import Objective
+from dmap.presets import values
+from dmap.priors import Prior, load_prior
+from dmap.priors.own import OwnQuality
+from dmap.schedule import Schedule
+from dmap.solvers import make_solver
+
+DEFAULT = values("default")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to restore.
+
+    Attributes:
+        space: "input", "non-local means", "autoencoder" (its round trip alone), or where a MAP ascent moves:
+            "pixels", "latent" (of the autoencoder) or "diffusion".
+        step_size: of the ascent; ``--search`` found it for each method.
+        solver, strength, steps: of the diffusion path.
+    """
+
+    space: str
+    step_size: float = 0.0
+    solver: str = "residual_ddim"
+    strength: float = float(DEFAULT["strength"])
+    steps: int = int(DEFAULT["steps"])
+
+    @property
+    def ascends(self) -> bool:
+        """Whether it is a MAP method."""
+        return self.space in ("pixels", "latent", "diffusion")
+
+
+METHODS = {
+    "input": Method("input"),
+    "non-local means": Method("non-local means"),
+    "autoencoder alone": Method("autoencoder"),
+    "MAP on pixels": Method("pixels", 0.004),
+    "MAP in the autoencoder's latent": Method("latent", 0.02),
+    "MAP in diffusion, EDICT": Method("diffusion", 0.02, solver="edict"),
+    "MAP in diffusion": Method("diffusion", 0.02),
+    "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=10),
+}
+OURS = "MAP in diffusion"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What all MAP methods share.
+
+    Attributes:
+        iterations: of the ascent.
+        prior_weight, fidelity_weight: of the objective.
+        target: prior score at which an image stops.
+    """
+
+    iterations: int = int(DEFAULT["iterations"])
+    prior_weight: float = float(DEFAULT["prior_weight"])
+    fidelity_weight: float = float(DEFAULT["fidelity_weight"])
+    target: float = float(DEFAULT["target_score"])
+
+
+@dataclass
+class Tools:
+    """The shipped networks; the prior may be another training seed's."""
+
+    prior: Prior = field(default_factory=lambda: load_prior("dmap_quality"))
+    diffusion: LatentDiffusion = field(default_factory=shipped)
+
+    def __post_init__(self) -> None:
+        self.prior.eval().requires_grad_(False)
+
+    @classmethod
+    def of_seed(cls, seed: int) -> Tools:
+        """With the shipped prior (seed 0) or its like from another training seed."""
+        return cls(OwnQuality() if seed == 0 else OwnQuality(f"dmap_quality_seed{seed}"))
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Images (B, 3, h, w) in [0, 1], their final objective (B,) (0 without an ascent), and seconds for all."""
+
+    image: Tensor
+    objective: Tensor
+    seconds: float
+
+
+def _non_local_means(image: Tensor) -> Tensor:
+    """scikit-image's, with the noise's deviation estimated from the image as its documentation advises."""
+    results = []
+    for one in image:
+        array = one.permute(1, 2, 0).double().numpy()
+        sigma = float(np.mean(estimate_sigma(array, channel_axis=-1)))
+        clean = denoise_nl_means(
+            array, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
+        )
+        results.append(torch.from_numpy(clean).permute(2, 0, 1).float())
+    return torch.stack(results).clamp(0, 1)
+
+
+def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
+    """Invert, and make the ascent ready."""
+    identity: Denoiser = lambda u, _: u  # noqa: E731 - without diffusion the path is a point
+    decode: Callable[[Tensor], Tensor] = (lambda x: x) if method.space == "pixels" else tools.diffusion.decode
+    with torch.no_grad():
+        latent = photograph if method.space == "pixels" else tools.diffusion.encode(photograph)
+        if method.space == "diffusion":
+            denoise = tools.diffusion.denoise
+            schedule = Schedule.from_table(tools.diffusion.table, method.steps, method.strength)
+        else:
+            denoise, schedule = identity, Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))
+        path = make_solver(method.solver).invert(denoise, schedule, latent)
+    objective = Objective(
+        tools.prior,
+        fidelity(str(DEFAULT["fidelity"])),
+        photograph,
+        budget.prior_weight,
+        budget.fidelity_weight,
+        int(DEFAULT["shift"]),
+    )
+    settings = AscentSettings(budget.iterations, str(DEFAULT["rule"]), method.step_size, budget.target)
+    return Ascent(Chain(path, denoise, decode, keep_activations), objective, settings)
+
+
+def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Restored:
+    """Restore a batch (B, 3, h, w), each image on its own."""
+    none = torch.zeros(len(photograph))
+    if method.space == "input":
+        return Restored(photograph, none, 0.0)
+    if method.space == "non-local means":
+        return Restored(_non_local_means(photograph), none, 0.0)
+    if method.space == "autoencoder":
+        with torch.no_grad():
+            return Restored(tools.diffusion.decode(tools.diffusion.encode(photograph)).clamp(0, 1), none, 0.0)
+    ascent = start_ascent(tools, photograph, method, budget)
+    ascent.run()
+    assert ascent.image is not None
+    best = [max(row.objective[index] for row in ascent.trace.rows) for index in range(len(photograph))]
+    return Restored(ascent.image, torch.tensor(best), ascent.trace.rows[-1].seconds)

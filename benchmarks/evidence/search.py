@@ -1,0 +1,55 @@
+"""The search, on photographs that the report never shows: step sizes by the objective, the nodes' defaults by judges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from . import tables
+from .cells import Cells
+from .judges import Judges
+from .methods import METHODS, OURS, Budget, Method, Tools, restore
+from .store import Store, judged
+from .tables import Row
+
+STEP_SIZES = {
+    "pixels": (0.002, 0.004, 0.008),
+    "latent": (0.01, 0.02, 0.04, 0.08),
+    "diffusion": (0.01, 0.02, 0.04, 0.08),
+}
+STRENGTHS = (0.1, 0.2, 0.4)
+FIDELITY_WEIGHTS = (20.0, 40.0, 60.0, 100.0)
+
+
+def _reached(tools: Tools, batches: list[Cells], method: Method, budget: Budget, name: str) -> list[Row]:
+    """The mean objective that a method reaches, as one row."""
+    objectives = torch.cat([restore(tools, cells.degraded, method, budget).objective for cells in batches])
+    return [{"method": name, "step size": method.step_size, "mean objective": round(float(objectives.mean()), 3)}]
+
+
+def _all(judges: Judges, tools: Tools, batches: list[Cells], method: Method, budget: Budget, title: str) -> list[Row]:
+    return [row for cells in batches for row in judged(judges, tools, cells, method, budget, method=title)]
+
+
+def search(batches: list[Cells], out: Path, budget: Budget) -> str:
+    """Try every step size of every method, and every strength and fidelity weight of the shipped one; Markdown."""
+    judges, tools, store = Judges(), Tools(), Store(out / "search")
+    steps: list[Row] = []
+    for index, (name, method) in enumerate(METHODS.items()):
+        for size in STEP_SIZES.get(method.space, ()):
+            tried = replace(method, step_size=size)
+            steps += store.rows(f"step {index} {size:g}", partial(_reached, tools, batches, tried, budget, name))
+            print(steps[-1], flush=True)
+    grid: list[Row] = []
+    for strength in STRENGTHS:
+        for weight in FIDELITY_WEIGHTS:
+            title = f"strength {strength:g}, fidelity weight {weight:g}"
+            tried, climb = replace(METHODS[OURS], strength=strength), replace(budget, fidelity_weight=weight)
+            grid += store.rows(title, partial(_all, judges, tools, batches, tried, climb, title))
+            print(title, flush=True)
+    tables.write_csv(grid, out / "search.csv")
+    listed = tables.table(list(steps[0]), ([str(value) for value in row.values()] for row in steps))
+    return f"{listed}\n{tables.means(grid)}"

@@ -1,0 +1,63 @@
+"""First training of the prior: only to restore, which is quick to learn; ``quality`` then makes it score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..models import PseudoReferenceNet, load_model, save_model
+from .data import Crops, centre_crop, list_photos
+from .draw import Degrader
+from .loop import Loop, LoopSettings
+from .quality import FACTORS, SIDE, on_the_way
+
+BATCH = 8
+
+
+def evaluate(network: nn.Module, photos: Path) -> str:
+    """Gain in PSNR by the restoration, by kind of degradation, on the held-out photographs at 192 px."""
+    assert isinstance(network, PseudoReferenceNet)
+    texts = []
+    for kind in ("soft", "noisy", "compressed", "small", "mixed"):
+        draws, gains = Degrader(torch.Generator().manual_seed(0)), []
+        for file in list_photos(photos, heldout=True)[::3]:
+            clean = centre_crop(file, 192)[None]
+            degraded = getattr(draws, kind)(clean).clamp(0, 1)
+            with torch.no_grad():
+                restored = network.restore(degraded)[0]
+            before, after = ((x - clean).square().mean() for x in (degraded, restored))
+            gains.append(float(10 * (before / after).log10()))
+        texts.append(f"{kind} {sum(gains) / len(gains):+.2f} dB")
+    return ", ".join(texts)
+
+
+def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
+    """Train the network's restoration; writes ``restorer.safetensors`` into ``out``."""
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    crops = Crops.load(list_photos(photos, heldout=False), FACTORS, SIDE, generator)
+    draws = Degrader(generator)
+    network = PseudoReferenceNet().to(memory_format=torch.channels_last)
+    if settings.start is not None:
+        network.load_state_dict(load_model(settings.start, kind="pseudo_reference").state_dict())
+    else:
+        nn.init.zeros_(network.head.weight)
+        nn.init.zeros_(network.head.bias)
+
+    def loss(model: nn.Module, _step: int) -> Tensor:
+        assert isinstance(model, PseudoReferenceNet)
+        clean = crops.batch(BATCH, SIDE)
+        images = on_the_way(torch.cat([draws.one(one[None]) for one in clean]), clean, generator)
+        restored, _ = model.restore(images.contiguous(memory_format=torch.channels_last))
+        return ((restored.float() - clean).square() + 1e-6).sqrt().mean()
+
+    def export(average: nn.Module, step: int) -> None:
+        try:
+            print(f"step {step}: {evaluate(average, photos)}", flush=True)
+        except ValueError:
+            print(f"step {step}: no held-out photograph", flush=True)
+        save_model(average, {}, out / "restorer.safetensors", notes={"seed": str(seed), "steps": str(step)})
+
+    Loop(network, out / "restorer", settings, export).run(loss)
