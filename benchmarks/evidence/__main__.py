@@ -31,7 +31,9 @@ def _every(judges: Judges, tools: Tools, methods: dict[str, Method], budget: Bud
            options: argparse.Namespace) -> list[Row]:  # fmt: skip
     cells = make(file, index, options.each, options.size)
     return [
-        row for name, method in methods.items() for row in judged(judges, tools, cells, method, budget, method=name)
+        row
+        for name, method in methods.items()
+        for row in judged(judges, tools, cells, method, budget, {"method": name})
     ]
 
 
@@ -63,7 +65,7 @@ def weigh(options: argparse.Namespace, budget: Budget) -> str:
         for name in CURVES:
             for weight in WEIGHTS:
                 climb = replace(budget, prior_weight=weight, target=200.0)
-                work = partial(judged, judges, tools, cells, METHODS[name], climb, method=name, weight=weight)
+                work = partial(judged, judges, tools, cells, METHODS[name], climb, {"method": name, "weight": weight})
                 rows += store.rows(f"{file.stem} {list(METHODS).index(name)} {weight:g}", work)
         print(f"curves: {index + 1} photographs", flush=True)
     tables.write_csv(rows, options.out / "curves.csv")

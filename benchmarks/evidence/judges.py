@@ -75,4 +75,4 @@ class Judges:
 def _colour_difference(image: Tensor, clean: Tensor) -> float:
     """Mean CIEDE2000 of 8x8 means: of colours, not of noise and texture."""
     labs = [rgb2lab(torch.nn.functional.avg_pool2d(x, 8)[0].permute(1, 2, 0).double().numpy()) for x in (image, clean)]
-    return float(np.mean(deltaE_ciede2000(*labs)))
+    return float(np.mean(deltaE_ciede2000(*labs)))  # type: ignore[no-untyped-call]

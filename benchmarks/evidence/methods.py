@@ -90,7 +90,7 @@ class Tools:
     @classmethod
     def of_seed(cls, seed: int) -> Tools:
         """With the shipped prior (seed 0) or its like from another training seed."""
-        return cls(OwnQuality() if seed == 0 else OwnQuality(f"dmap_quality_seed{seed}"))
+        return cls(OwnQuality("dmap_quality" if seed == 0 else f"dmap_quality_seed{seed}"))
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _non_local_means(image: Tensor) -> Tensor:
     results = []
     for one in image:
         array = one.permute(1, 2, 0).double().numpy()
-        sigma = float(np.mean(estimate_sigma(array, channel_axis=-1)))
+        sigma = float(np.mean(estimate_sigma(array, channel_axis=-1)))  # type: ignore[no-untyped-call]
         clean = denoise_nl_means(
             array, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
         )

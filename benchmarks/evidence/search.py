@@ -1,4 +1,4 @@
-"""The search, on photographs that the report never shows: step sizes by the objective, the nodes' defaults by judges."""
+"""The search, on photographs that the report never shows: step sizes by the objective, the defaults by judges."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from .methods import METHODS, OURS, Budget, Method, Tools, restore
 from .store import Store, judged
 from .tables import Row
 
-STEP_SIZES = {
-    "pixels": (0.002, 0.004, 0.008),
-    "latent": (0.01, 0.02, 0.04, 0.08),
-    "diffusion": (0.01, 0.02, 0.04, 0.08),
-}
+LATENT_SIZES = (0.01, 0.02, 0.04, 0.08)
+STEP_SIZES = {"pixels": (0.002, 0.004, 0.008), "latent": LATENT_SIZES, "diffusion": LATENT_SIZES}
 STRENGTHS = (0.1, 0.2, 0.4)
 FIDELITY_WEIGHTS = (20.0, 40.0, 60.0, 100.0)
 
@@ -31,7 +28,7 @@ def _reached(tools: Tools, batches: list[Cells], method: Method, budget: Budget,
 
 
 def _all(judges: Judges, tools: Tools, batches: list[Cells], method: Method, budget: Budget, title: str) -> list[Row]:
-    return [row for cells in batches for row in judged(judges, tools, cells, method, budget, method=title)]
+    return [row for cells in batches for row in judged(judges, tools, cells, method, budget, {"method": title})]
 
 
 def search(batches: list[Cells], out: Path, budget: Budget) -> str:

@@ -30,9 +30,7 @@ class Store:
         return found
 
 
-def judged(
-    judges: Judges, tools: Tools, cells: Cells, method: Method, budget: Budget, **columns: str | float
-) -> list[Row]:
+def judged(judges: Judges, tools: Tools, cells: Cells, method: Method, budget: Budget, columns: Row) -> list[Row]:
     """Restore a photograph's cells and measure each: one row a cell, with ``columns`` in front of the measures."""
     done = restore(tools, cells.degraded, method, budget)
     rows: list[Row] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -155,7 +156,7 @@ def at_equal_score(rows: Sequence[Row], first: str, second: str) -> str:
 
 def _at(curve: Sequence[Row], score: float, measure: str) -> float:
     """A measure at a prior score, linear between a curve's points."""
-    for left, right in zip(curve, curve[1:], strict=False):
+    for left, right in itertools.pairwise(curve):
         low, high = float(left["prior"]), float(right["prior"])
         if low <= score <= high:
             share = (score - low) / (high - low) if high > low else 0.0
