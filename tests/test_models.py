@@ -13,10 +13,17 @@ from dmap.models.store import KINDS, WEIGHTS
 from scripts.demo import CLEAN, pixels, psnr
 from toys import photograph
 
-SHIPPED = {"demo_autoencoder": "autoencoder", "demo_denoiser": "denoiser", "dmap_quality": "quality"}
+SHIPPED = {
+    "demo_autoencoder": "autoencoder",
+    "demo_denoiser": "denoiser",
+    "dmap_quality": "quality",
+    "dmap_restorer": "restorer",
+    "dmap_judge": "quality",
+}
 SMALL = {
     "autoencoder": {"width": [8, 8], "blocks": [1, 1]},
     "denoiser": {"widths": [16, 32], "heads": 2},
+    "restorer": {"widths": [8, 16], "blocks": 1},
     "quality": {"widths": [8, 16]},
 }
 

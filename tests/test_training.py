@@ -11,7 +11,10 @@ from dmap.training.__main__ import main
 from dmap.training.data import Crops, heldout_names, list_photos
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.training.denoiser import draw_timesteps
-from dmap.training.quality import Degrader, attack, correlation, label
+from dmap.training.draw import Degrader, Draws, OtherDegrader
+from dmap.training.judge import label as judge_label
+from dmap.training.quality import attack, correlation, label, uphill_error
+from dmap.training.restorer import on_the_way
 from toys import SmoothnessPrior, photograph
 
 
@@ -35,7 +38,13 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("recipe", "name"),
-    [("autoencoder", "demo_autoencoder"), ("quality", "dmap_quality"), ("denoiser", "demo_denoiser")],
+    [
+        ("autoencoder", "demo_autoencoder"),
+        ("restorer", "dmap_restorer"),
+        ("quality", "dmap_quality"),
+        ("judge", "dmap_judge"),
+        ("denoiser", "demo_denoiser"),
+    ],
 )
 def test_a_recipe_trains_and_resumes(photos: Path, trained: Path, recipe: str, name: str) -> None:
     arguments = [recipe, "--photos", str(photos), "--out", str(trained), "--steps"]
@@ -86,10 +95,51 @@ def test_degradations_keep_shape_and_get_worse() -> None:
     assert float(label(x, x).min()) == pytest.approx(80.0)
 
 
-def test_every_kind_of_degradation_runs() -> None:
-    degrader, x = Degrader(torch.Generator().manual_seed(0)), photograph(1, 64).float()
-    for kind in degrader.kinds:
-        assert torch.isfinite(kind(x)).all(), kind.__name__
+@pytest.mark.parametrize("cls", [Degrader, OtherDegrader])
+def test_every_kind_of_degradation_runs(cls: type[Draws]) -> None:
+    draws, x = cls(torch.Generator().manual_seed(0)), photograph(1, 64).float()
+    for kind in draws.kinds:
+        degraded = kind(x)
+        assert degraded.shape == x.shape
+        assert torch.isfinite(degraded).all(), kind
+
+
+def test_a_defocused_or_moved_picture_keeps_its_mean() -> None:
+    draws, x = OtherDegrader(torch.Generator().manual_seed(0)), photograph(1, 64).float()
+    for _ in range(5):
+        for kind in (draws.defocused, draws.moved):
+            assert float(kind(x).mean()) == pytest.approx(float(x.mean()), abs=0.01)
+
+
+def test_judge_and_prior_share_no_degradation() -> None:
+    generator = torch.Generator()
+    names = [{kind.__name__ for kind in cls(generator).kinds} for cls in (Degrader, OtherDegrader)]
+    assert not names[0] & names[1]
+
+
+def test_the_judges_label_falls_with_the_strength() -> None:
+    x = photograph(1, 64).float()
+    labels = [float(judge_label(gaussian_blur(x, sigma), x)) for sigma in (0.5, 1.0, 2.0)]
+    assert labels == sorted(labels, reverse=True)
+    assert float(judge_label(x, x)) == pytest.approx(80.0)
+
+
+def test_the_gradients_error_is_an_angle() -> None:
+    """A score that is minus the squared distance to the original has no error, its negative the largest."""
+    clean = photograph(3, 64).float()
+    images = (clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))).requires_grad_(True)
+    score = -(images - clean).square().sum(dim=(1, 2, 3))
+    assert float(uphill_error(score, images, clean)) == pytest.approx(0.0, abs=1e-5)
+    assert float(uphill_error(-score, images, clean)) == pytest.approx(2.0, abs=1e-5)
+    same = clean.clone().requires_grad_(True)
+    assert float(uphill_error(-(same - clean).square().sum(dim=(1, 2, 3)), same, clean)) == 0
+
+
+def test_some_images_are_on_the_way_to_the_original() -> None:
+    clean = torch.ones(200, 3, 4, 4)
+    moved = on_the_way(torch.zeros_like(clean), clean, torch.Generator().manual_seed(0))[:, 0, 0, 0]
+    assert 0.2 < float((moved > 0).float().mean()) < 0.4
+    assert float(moved.max()) <= 0.8
 
 
 def test_an_attack_raises_the_score() -> None:

@@ -2,15 +2,15 @@
 
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
-from .pseudo_reference import PseudoReferenceNet
 from .quality import QualityNet
+from .restorer import Restorer
 from .store import SavedModel, load_model, read_model, save_model
 
 __all__ = [
     "Autoencoder",
     "LatentDenoiser",
-    "PseudoReferenceNet",
     "QualityNet",
+    "Restorer",
     "SavedModel",
     "load_model",
     "read_model",

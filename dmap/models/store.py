@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from .. import tensorfile
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
-from .pseudo_reference import PseudoReferenceNet
 from .quality import QualityNet
+from .restorer import Restorer
 
 FORMAT = "dmap-model"
 VERSION = "1"
@@ -23,8 +23,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 KINDS: dict[str, type[nn.Module]] = {
     "autoencoder": Autoencoder,
     "denoiser": LatentDenoiser,
-    "pseudo_reference": PseudoReferenceNet,
     "quality": QualityNet,
+    "restorer": Restorer,
 }
 
 

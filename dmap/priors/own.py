@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..models import PseudoReferenceNet, load_model
+from ..models import QualityNet, load_model
 from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
@@ -12,7 +12,7 @@ INFO = PriorInfo(
     name="dmap_quality",
     higher_better=True,
     scale=(0.0, 100.0),
-    min_size=PseudoReferenceNet.min_size,
+    min_size=QualityNet.min_size,
     licence="MIT (code), CC0-1.0 (weights)",
     commercial_use=True,
     source="trained for this pack: python -m dmap.training quality",
@@ -28,7 +28,7 @@ class OwnQuality(Prior):
 
     def __init__(self, weights: str = INFO.name) -> None:
         super().__init__(INFO, IdentityMap())
-        self.network = load_model(weights, kind="pseudo_reference").requires_grad_(False)
+        self.network = load_model(weights, kind="quality").requires_grad_(False)
 
     def score(self, image: Tensor) -> Tensor:
         result: Tensor = self.network(image)

@@ -15,7 +15,7 @@ from .loop import LoopSettings
 RECIPES = {
     "autoencoder": (autoencoder.train, 12.0, 4e-4),
     "restorer": (restorer.train, 60.0, 4e-4),
-    "quality": (quality.train, 60.0, 6e-4),
+    "quality": (quality.train, 30.0, 1e-3),
     "judge": (judge.train, 15.0, 1e-3),
     "denoiser": (denoiser.train, 80.0, 4e-4),
 }

@@ -12,8 +12,10 @@ from ..models import QualityNet, load_model, save_model
 from .data import Crops, list_photos
 from .draw import OtherDegrader
 from .loop import Loop, LoopSettings
-from .quality import CLEAN, CLEAN_SCORE, FACTORS, SIDE, VERSIONS, evaluate, score_error
+from .quality import CLEAN_SCORE, FACTORS, SIDE, evaluate, score_error
 
+CLEAN, VERSIONS = 4, 2
+"""Each batch: so many clean crops, of each so many degraded versions, which the ranking compares."""
 DISTANCE_SCALE = 0.3
 """1 - SSIM at which the label has fallen to 1/e of the clean one's."""
 

@@ -1,4 +1,4 @@
-"""Training of the prior: it scores, restores, and its gradient points to the clean photograph."""
+"""Training of the quality network, hardened against its own adversarial examples."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from ..fidelity import fidelity
-from ..models import Autoencoder, PseudoReferenceNet, load_model, save_model
+from ..models import Autoencoder, QualityNet, load_model, save_model
 from .data import Crops, centre_crop, list_photos
 from .draw import Degrader, Draws
 from .loop import Loop, LoopSettings
 
 FACTORS = (1.5, 2.0, 3.0)
-SIDE, CLEAN, VERSIONS = 96, 4, 2
-"""Each batch: so many clean crops, of each so many degraded versions, which the ranking compares."""
-ATTACKED = 3
-"""Of every eighth batch, so many crops are first changed to please the present network."""
-ATTACK_AFTER = 600
+SIDE, BATCH = 96, 12
+ATTACKED = 4
+"""Of every fourth batch, so many crops are first changed to please the present network."""
+ATTACK_AFTER = 800
 """Steps after which there is something worth attacking."""
-RESTORE_WEIGHT, ORDER_WEIGHT, UPHILL_WEIGHT = 20.0, 0.5, 3.0
-UPHILL_EVERY = 3
-"""Steps between those that train the gradient too: they cost more than twice the others."""
+UPHILL_WEIGHT = 3.0
 CLEAN_SCORE = 80.0
 DISTANCE_SCALE = 0.28
 """NLPD at which the label has fallen to 1/e of the clean one's."""
@@ -103,14 +100,7 @@ def score_error(score: Tensor, known: Tensor) -> Tensor:
     fit = nn.functional.smooth_l1_loss(score / 10, known / 10)
     gap, known_gap = score[:, None] - score[None], known[:, None] - known[None]
     order = nn.functional.softplus(-gap * known_gap.sign() / 5)
-    return fit + ORDER_WEIGHT * (order * (known_gap.abs() > 2)).mean()
-
-
-def on_the_way(images: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Three of ten images moved towards its original, by up to 0.8 of the way: an ascent passes through such images."""
-    moved = torch.rand(len(images), 1, 1, 1, generator=generator) * 0.8
-    moved[torch.rand(len(images), generator=generator) < 0.7] = 0
-    return images.lerp(clean, moved)
+    return fit + 0.5 * (order * (known_gap.abs() > 2)).mean()
 
 
 def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
@@ -121,26 +111,21 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     autoencoder = load_model(out / "demo_autoencoder.safetensors", kind="autoencoder").requires_grad_(False)
     assert isinstance(autoencoder, Autoencoder)
     draws = Degrader(generator)
-    network = PseudoReferenceNet().to(memory_format=torch.channels_last)
+    network = QualityNet().to(memory_format=torch.channels_last)
     if settings.start is not None:
-        network.load_state_dict(load_model(settings.start, kind="pseudo_reference").state_dict())
-    else:
-        nn.init.zeros_(network.head.weight)
-        nn.init.zeros_(network.head.bias)
+        network.load_state_dict(load_model(settings.start, kind="quality").state_dict())
 
     def loss(model: nn.Module, step: int) -> Tensor:
-        assert isinstance(model, PseudoReferenceNet)
-        clean = crops.batch(CLEAN, SIDE).repeat(VERSIONS, 1, 1, 1)
-        images = on_the_way(torch.cat([draws.one(one[None]) for one in clean]), clean, generator)
-        if step > ATTACK_AFTER and step % 8 == 1:
-            decoder = autoencoder if step % 16 == 1 else None
+        clean = crops.batch(BATCH, SIDE)
+        images = torch.cat([draws.one(one[None]) for one in clean])
+        if step > ATTACK_AFTER and step % 4 == 0:
+            decoder = autoencoder if step % 8 == 0 else None
             images = torch.cat([attack(model, images[:ATTACKED], decoder, draws), images[ATTACKED:]])
         known = label(images, clean)
-        uphill = step % UPHILL_EVERY == 0
-        score, reference = model.both(images.requires_grad_(uphill))
-        restored = ((reference - clean).square() + 1e-6).sqrt().mean()
-        total = score_error(score, known) + RESTORE_WEIGHT * restored
-        return total + UPHILL_WEIGHT * uphill_error(score, images, clean) if uphill else total
+        images.requires_grad_(True)
+        score = model(images)
+        uphill = uphill_error(score, images, clean)
+        return score_error(score, known) + UPHILL_WEIGHT * uphill
 
     def export(average: nn.Module, step: int) -> None:
         try:
