@@ -17,13 +17,11 @@ SHIPPED = {
     "demo_autoencoder": "autoencoder",
     "demo_denoiser": "denoiser",
     "dmap_quality": "quality",
-    "dmap_restorer": "restorer",
     "dmap_judge": "quality",
 }
 SMALL = {
     "autoencoder": {"width": [8, 8], "blocks": [1, 1]},
     "denoiser": {"widths": [16, 32], "heads": 2},
-    "restorer": {"widths": [8, 16], "blocks": 1},
     "quality": {"widths": [8, 16]},
 }
 

@@ -14,7 +14,6 @@ from dmap.training.denoiser import draw_timesteps
 from dmap.training.draw import Degrader, Draws, OtherDegrader
 from dmap.training.judge import label as judge_label
 from dmap.training.quality import attack, correlation, label, uphill_error
-from dmap.training.restorer import on_the_way
 from toys import SmoothnessPrior, photograph
 
 
@@ -40,7 +39,6 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("recipe", "name"),
     [
         ("autoencoder", "demo_autoencoder"),
-        ("restorer", "dmap_restorer"),
         ("quality", "dmap_quality"),
         ("judge", "dmap_judge"),
         ("denoiser", "demo_denoiser"),
@@ -133,13 +131,6 @@ def test_the_gradients_error_is_an_angle() -> None:
     assert float(uphill_error(-score, images, clean)) == pytest.approx(2.0, abs=1e-5)
     same = clean.clone().requires_grad_(True)
     assert float(uphill_error(-(same - clean).square().sum(dim=(1, 2, 3)), same, clean)) == 0
-
-
-def test_some_images_are_on_the_way_to_the_original() -> None:
-    clean = torch.ones(200, 3, 4, 4)
-    moved = on_the_way(torch.zeros_like(clean), clean, torch.Generator().manual_seed(0))[:, 0, 0, 0]
-    assert 0.2 < float((moved > 0).float().mean()) < 0.4
-    assert float(moved.max()) <= 0.8
 
 
 def test_an_attack_raises_the_score() -> None:

@@ -15,7 +15,6 @@ from .. import tensorfile
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
 from .quality import QualityNet
-from .restorer import Restorer
 
 FORMAT = "dmap-model"
 VERSION = "1"
@@ -24,7 +23,6 @@ KINDS: dict[str, type[nn.Module]] = {
     "autoencoder": Autoencoder,
     "denoiser": LatentDenoiser,
     "quality": QualityNet,
-    "restorer": Restorer,
 }
 
 
