@@ -17,7 +17,6 @@ SHIPPED = {
     "demo_autoencoder": "autoencoder",
     "demo_denoiser": "denoiser",
     "dmap_quality": "quality",
-    "dmap_judge": "quality",
 }
 SMALL = {
     "autoencoder": {"width": [8, 8], "blocks": [1, 1]},

@@ -39,7 +39,7 @@ def _every(judges: Judges, tools: Tools, methods: dict[str, Method], budget: Bud
 
 def compare(options: argparse.Namespace, budget: Budget) -> str:
     """All methods on the reporting photographs; with another training seed's prior the main ones on half of them."""
-    judges, everything, text = Judges(), [], ""
+    judges, everything, text = Judges(options.judge), [], ""
     files = split(options.photos, tuning=False)[: options.count]
     for seed in options.seeds:
         tools, store = Tools.of_seed(seed), Store(options.out / "cells" / f"seed{seed}")
@@ -59,7 +59,7 @@ def compare(options: argparse.Namespace, budget: Budget) -> str:
 
 def weigh(options: argparse.Namespace, budget: Budget) -> str:
     """Curves over the prior's weight, without a stop, and the comparison at equal prior score."""
-    judges, tools, store, rows = Judges(), Tools(), Store(options.out / "curves"), []
+    judges, tools, store, rows = Judges(options.judge), Tools(), Store(options.out / "curves"), []
     for index, file in enumerate(split(options.photos, tuning=False)[1::4][: options.curve_photos]):
         cells = make(file, index, 4, options.size)
         for name in CURVES:
@@ -109,6 +109,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=[0],
         help="the prior's training seeds; 0 is shipped",
     )
+    parser.add_argument("--judge", type=Path, help="a network trained by: python -m dmap.training judge")
     parser.add_argument("--iterations", type=int, default=Budget().iterations, help="of every ascent")
     return parser.parse_args(arguments)
 
@@ -123,7 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.search:
             files = split(options.photos, tuning=True)[: options.count]
             batches = [make(file, index, options.each, options.size) for index, file in enumerate(files)]
-            (options.out / "search.md").write_text(head + search(batches, options.out, budget), encoding="utf-8")
+            (options.out / "search.md").write_text(
+                head + search(batches, options.out, budget, Judges(options.judge)), encoding="utf-8"
+            )
             return 0
         text = compare(options, budget) + "### At equal prior score\n\n" + weigh(options, budget)
         (options.out / "evidence.md").write_text(head + text, encoding="utf-8")

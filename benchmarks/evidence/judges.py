@@ -37,11 +37,15 @@ class Judges:
 
     NIQE's parameters are read from the file that the environment variable NIQE_PARAMETERS names; without it NIQE is
     left out, since pyiqa would download them.
+
+    Args:
+        judge: a network of the recipe ``python -m dmap.training judge``, which no prior uses; None leaves it out.
     """
 
-    def __init__(self) -> None:
-        self.judge = load_model("dmap_judge", kind="quality").requires_grad_(False)
+    def __init__(self, judge: Path | None = None) -> None:
         self.extra: dict[str, Callable[..., Tensor]] = {}
+        if judge is not None:
+            self.extra["judge"] = load_model(judge, kind="quality").requires_grad_(False)
         try:
             import pyiqa
         except ImportError:
@@ -63,7 +67,6 @@ class Judges:
                 "ssim": 1 - float(fidelity("ssim")(image, clean)),
                 "ms_ssim": 1 - float(fidelity("ms_ssim")(image, clean)),
                 "de2000": _colour_difference(image, clean),
-                "judge": float(self.judge(image)),
                 "prior": float(prior(image)),
             }
             for name, metric in self.extra.items():

@@ -31,9 +31,9 @@ def _all(judges: Judges, tools: Tools, batches: list[Cells], method: Method, bud
     return [row for cells in batches for row in judged(judges, tools, cells, method, budget, {"method": title})]
 
 
-def search(batches: list[Cells], out: Path, budget: Budget) -> str:
+def search(batches: list[Cells], out: Path, budget: Budget, judges: Judges) -> str:
     """Try every step size of every method, and every strength and fidelity weight of the shipped one; Markdown."""
-    judges, tools, store = Judges(), Tools(), Store(out / "search")
+    tools, store = Tools(), Store(out / "search")
     steps: list[Row] = []
     for index, (name, method) in enumerate(METHODS.items()):
         for size in STEP_SIZES.get(method.space, ()):
