@@ -25,7 +25,8 @@ def tools() -> methods.Tools:
 
 @pytest.mark.parametrize("title", list(methods.METHODS))
 def test_every_method_runs_and_the_ascents_climb(tools: methods.Tools, title: str) -> None:
-    method, y = methods.METHODS[title], pixels(SAMPLE)[..., 100:196, 160:256]
+    y, method = pixels(SAMPLE)[..., 100:196, 160:256], methods.METHODS[title]
+    method = replace(method, steps=min(method.steps, 4))
     done = methods.restore(tools, y, method, SHORT)
     assert done.image.shape == y.shape
     assert 0 <= float(done.image.min()) <= float(done.image.max()) <= 1
