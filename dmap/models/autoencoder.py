@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Block(nn.Module):
+class _Block(nn.Module):
     """Residual pair of convolutions; no normalisation, which would tie far pixels together."""
 
     def __init__(self, width: int, operations: Any, **factory: Any) -> None:
@@ -51,13 +51,13 @@ class Autoencoder(nn.Module):
         patch, code = 3 * self.downscale**2, self.latent_channels
         self.encoder = nn.Sequential(
             operations.Conv2d(patch, width[0], 3, padding=1, **factory),
-            *(Block(width[0], operations, **factory) for _ in range(blocks[0])),
+            *(_Block(width[0], operations, **factory) for _ in range(blocks[0])),
             nn.SiLU(),
             operations.Conv2d(width[0], code, 3, padding=1, **factory),
         )
         self.decoder = nn.Sequential(
             operations.Conv2d(code, width[1], 3, padding=1, **factory),
-            *(Block(width[1], operations, **factory) for _ in range(blocks[1])),
+            *(_Block(width[1], operations, **factory) for _ in range(blocks[1])),
             nn.SiLU(),
             operations.Conv2d(width[1], patch, 3, padding=1, **factory),
         )
