@@ -36,7 +36,12 @@ def open_page(chromium: Any, out: Path, **options: Any) -> tuple[Any, list[str]]
 def begin(page: Any, code: str) -> None:
     page.get_by_label("Your code").fill(code)
     page.get_by_role("button", name="Begin").click()
-    page.locator("#trial").wait_for()
+    ready(page)
+
+
+def ready(page: Any, look: int = 0) -> None:
+    """Wait until the trial's images are on the screen, and were for so many milliseconds."""
+    page.wait_for_function("look => ready && performance.now() - shownAt > look", arg=look)
 
 
 def test_the_page_is_blind_and_loads_nothing(made: tuple[Path, study.Study]) -> None:
@@ -55,7 +60,6 @@ def test_a_whole_study_with_a_reload_in_the_middle(
     page, faults = open_page(chromium, out, viewport={"width": 1280, "height": 800}, accept_downloads=True)
     begin(page, "observer-1")
     assert page.locator("#count").inner_text() == "1 of 10"
-    page.wait_for_timeout(400)
     page.screenshot(path=SCREENSHOTS / "study_desktop.png")
 
     page.keyboard.press("f")
@@ -73,7 +77,7 @@ def test_a_whole_study_with_a_reload_in_the_middle(
     page.keyboard.press("0")
 
     for choice in ("1", "2", "1"):
-        page.wait_for_timeout(350)
+        ready(page, votes.QUICKEST)
         page.keyboard.press(choice)
     page.keyboard.press("Backspace")
     assert page.locator("#count").inner_text() == "3 of 10"
@@ -84,7 +88,7 @@ def test_a_whole_study_with_a_reload_in_the_middle(
     assert page.locator("#count").inner_text() == "3 of 10"
     assert page.evaluate("[current().id, current().left]") == before
     while page.locator("#trial").is_visible():
-        page.wait_for_timeout(350)
+        ready(page, votes.QUICKEST)
         # Catch trials are answered right, so that the file is accepted.
         trial = page.evaluate("current()")
         known = next(one for one in key.trials if one.id == trial["id"])
@@ -106,7 +110,6 @@ def test_on_a_phone(chromium: Any, made: tuple[Path, study.Study]) -> None:
     page, faults = open_page(chromium, made[0], viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
     page.screenshot(path=SCREENSHOTS / "study_phone_start.png")
     begin(page, "phone")
-    page.wait_for_timeout(300)
     page.screenshot(path=SCREENSHOTS / "study_phone.png")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     answer = page.locator("#choose-right")
@@ -117,21 +120,61 @@ def test_on_a_phone(chromium: Any, made: tuple[Path, study.Study]) -> None:
     page.locator("#single .pane").tap()
     assert page.locator("#shown").inner_text() == "Right"
     page.screenshot(path=SCREENSHOTS / "study_phone_flicker.png")
+    pinch(page, page.locator("#single .pane").bounding_box())
+    assert page.evaluate("single.scale") > 1.5
+    assert page.locator("#shown").inner_text() == "Right", "two fingers are no tap"
     answer.tap()
     assert page.locator("#count").inner_text() == "2 of 10"
     assert not faults, faults
 
 
+def pinch(page: Any, box: dict[str, float]) -> None:
+    """Two fingers on the pane, drawn apart to twice the distance."""
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 80), ("touchEnd", None)):
+        points = [] if apart is None else [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def test_nothing_is_answered_before_it_is_seen(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    """While the images are being decoded no answer is taken; a zoom made meanwhile stays."""
+    page, _ = open_page(chromium, made[0])
+    page.evaluate("() => { HTMLImageElement.prototype.decode = () => new Promise(() => {}); }")
+    page.get_by_label("Your code").fill("eager")
+    page.keyboard.press("Enter")
+    page.locator("#trial[aria-busy=true]").wait_for()
+    page.keyboard.press("1")
+    page.keyboard.press("+")
+    assert page.evaluate("state.votes.length") == 0
+    assert page.evaluate("three.scale") == 2
+
+
+def test_a_pair_asked_twice_has_its_sides_swapped(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    page, _ = open_page(chromium, made[0])
+    twice = [
+        (one.id, other.id)
+        for one in made[1].trials
+        for other in made[1].trials
+        if (one.kind, other.kind) == ("pair", "repeat") and {one.a, one.b} == {other.a, other.b}
+    ]
+    assert len(twice) == 2
+    for number in range(20):
+        left = {trial["id"]: trial["left"] for trial in page.evaluate("name => arrange(name)", f"o{number}")}
+        assert all(left[one] != left[other] for one, other in twice)
+
+
 def test_orders_and_sides_are_random_but_balanced(chromium: Any, made: tuple[Path, study.Study]) -> None:
     page, _ = open_page(chromium, made[0])
+    models = {image: model for one in made[1].trials for image, model in ((one.a, one.model_a), (one.b, one.model_b))}
     observers = [page.evaluate("name => arrange(name)", f"o{number}") for number in range(40)]
     assert page.evaluate("name => arrange(name)", "o7") == observers[7]
     assert len({tuple(trial["id"] for trial in trials) for trials in observers}) > 35
     for trials in observers:
-        sides: dict[int, Counter[bool]] = {}
+        sides: dict[int, Counter[str]] = {}
         for trial in trials:
-            sides.setdefault(trial["group"], Counter())[trial["left"] == trial["a"]] += 1
-        assert all(abs(count[True] - count[False]) <= 1 for count in sides.values())
+            sides.setdefault(trial["group"], Counter()).update({models[trial["left"]]: 1, models[trial["right"]]: -1})
+        assert all(abs(count) <= 1 for group in sides.values() for count in group.values())
     first = Counter(trials[0]["id"] for trials in observers)
     assert max(first.values()) < 15
     left = [trial["left"] == trial["a"] for trials in observers for trial in trials]

@@ -32,7 +32,7 @@ class Trial:
 
     Attributes:
         id: as the page and the votes know it.
-        kind: "pair", "repeat" (a pair again, sides swapped) or "catch".
+        kind: "pair", "repeat" (a pair again; the page swaps its sides) or "catch".
         photograph, degradation, level: what is shown.
         a, b: ids of the images.
         model_a, model_b: names of the models, or ``GOOD`` and ``BAD``.
@@ -134,7 +134,7 @@ def _trials(
             cell = cells[model]
             assert cell is not None  # candidates are matched
             sides.append((results.names[model], _stored(folder, "cells", cell.key)["image"]))
-        add(kind, pair.condition, sides[::-1] if kind == "repeat" else sides, pair.first * models + pair.second)
+        add(kind, pair.condition, sides, pair.first * models + pair.second)
     # Spread over the chosen conditions, so that catch trials look like all others.
     places = random.permutation([pair.condition for pair in pairs])
     for number in range(catches):

@@ -23,7 +23,8 @@ function generator(text) {
   };
 }
 
-// The observer's own order and sides. Within a group the sides take turns, so that each model is as often left as right.
+// The observer's own order and sides. A pair that is asked twice has its sides swapped the second time; among the others
+// of a group (two models) the sides take turns: so each model is as often left as right.
 function arrange(observer) {
   const random = generator(`${DATA.study}|${DATA.seed}|${observer}`);
   const trials = DATA.trials.map((trial) => ({ ...trial }));
@@ -31,10 +32,14 @@ function arrange(observer) {
     const j = Math.floor(random() * (i + 1));
     [trials[i], trials[j]] = [trials[j], trials[i]];
   }
-  const turn = new Map();
+  const pair = (trial) => `${trial.input} ${trial.a} ${trial.b}`;
+  const asked = new Map();
+  for (const trial of trials) asked.set(pair(trial), (asked.get(pair(trial)) || 0) + 1);
+  const before = new Map();
   for (const trial of trials) {
-    const swapped = turn.has(trial.group) ? !turn.get(trial.group) : random() < 0.5;
-    turn.set(trial.group, swapped);
+    const kin = asked.get(pair(trial)) > 1 ? pair(trial) : trial.group;
+    const swapped = before.has(kin) ? !before.get(kin) : random() < 0.5;
+    before.set(kin, swapped);
     trial.left = swapped ? trial.b : trial.a;
     trial.right = swapped ? trial.a : trial.b;
   }
@@ -43,6 +48,7 @@ function arrange(observer) {
 
 let state = { observer: "", began: "", votes: [] };
 let order = [];
+let ready = false; // whether the current trial's images are on the screen; before that nothing is answered
 let shownAt = 0;
 let flickers = 0;
 let side = "left";
@@ -114,6 +120,7 @@ function setFlicker(on) {
 }
 async function show() {
   const trial = current();
+  ready = false;
   if (!trial) {
     $("text").value = JSON.stringify(result());
     screen("end");
@@ -121,27 +128,34 @@ async function show() {
     return;
   }
   screen("trial");
+  $("trial").setAttribute("aria-busy", "true");
   $("question").textContent = DATA.question;
   $("count").textContent = `${state.votes.length + 1} of ${order.length}`;
   $("progress").max = order.length;
   $("progress").value = state.votes.length;
   $("undo").disabled = state.votes.length === 0;
-  for (const which of ["left", "input", "right"]) {
-    document.querySelector(`#${which} img`).src = DATA.images[trial[which]];
-  }
+  const images = ["left", "input", "right"].map((which) => {
+    const image = document.querySelector(`#${which} img`);
+    image.src = DATA.images[trial[which]];
+    return image;
+  });
   flickers = 0;
-  setFlicker(false);
-  const image = document.querySelector("#input img");
-  await image.decode().catch(() => {});
-  document.body.style.setProperty("--shape", `${image.naturalWidth} / ${image.naturalHeight}`);
-  document.body.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight));
   three.reset();
   single.reset();
+  setFlicker(false);
+  await Promise.all(images.map((image) => image.decode().catch(() => {})));
+  if (trial !== current()) return; // undone or answered meanwhile: a later call shows what counts now
+  const { naturalWidth: width, naturalHeight: height } = images[1];
+  document.body.style.setProperty("--shape", `${width} / ${height}`);
+  document.body.style.setProperty("--ratio", String(width / height));
+  zoom().refresh();
   shownAt = performance.now();
+  ready = true;
+  $("trial").setAttribute("aria-busy", "false");
 }
 function vote(choice) {
   const trial = current();
-  if (!trial || $("trial").classList.contains("hidden")) return;
+  if (!trial || !ready) return;
   state.votes.push({
     trial: trial.id, left: trial.left, right: trial.right, choice, ms: Math.round(performance.now() - shownAt),
     flickers, zoom: Number(zoom().scale.toFixed(2)), at: new Date().toISOString(),
