@@ -1,4 +1,4 @@
-"""A headless Chromium for pages that need no server."""
+"""A headless Chromium, for the tests of pages and of the host's frontend."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import pytest
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent / "output" / "screenshots"
 BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 needs_chromium = pytest.mark.skipif(
     BROWSER is None, reason="no Chromium on this machine; install Debian's package chromium, or name one in CHROMIUM"
 )
@@ -30,7 +33,7 @@ def chromium() -> Iterator[Any]:
 
 
 def watch(page: Any) -> list[str]:
-    """What must stay empty: errors of the page, and requests to anywhere but the file itself."""
+    """What must stay empty for a page that is one file: its errors, and requests to anywhere but the file itself."""
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)

@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import SCREENSHOTS, chromium, needs_chromium
 
 from dmap.presets import PRESETS
 from scripts.host import ROOT, Server
 
 SHIPPED = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
-SCREENSHOTS = ROOT / "output" / "screenshots"
-BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium on this machine; install Debian's package chromium, or name one in CHROMIUM"
-)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=BROWSER, args=OPTIONS)
-        yield browser
-        browser.close()
+__all__ = ["chromium"]
+pytestmark = needs_chromium
 
 
 @pytest.fixture
