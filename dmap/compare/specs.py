@@ -77,7 +77,12 @@ def fingerprint(prior: Prior) -> str:
     plain = (str, int, float, tuple, list)
     facts = [
         [type(module).__name__, module.info.name, repr(module.score_map)]
-        + [f"{name}={value!r}" for name, value in sorted(vars(module).items()) if isinstance(value, plain)]
+        + [
+            f"{name}={value!r}"
+            for name, value in sorted(vars(module).items())
+            # Neither torch's own fields nor the mode say anything about the weights.
+            if isinstance(value, plain) and name != "training" and not name.startswith("_")
+        ]
         for module in prior.modules()
         if isinstance(module, Prior)
     ]
