@@ -57,7 +57,7 @@ def simulated() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def page_file(folder: Path) -> Path:
-    rows = [{"name": "mix", "gain": 2.0, "difference": None, "low": None, "high": None}]
+    rows = [{"name": "mix", "gain": 2.0, "difference": None, "low": None, "high": None, "measures": {"psnr": -0.25}}]
     mixed = {"verdict": "No: it does not.", "rows": rows, "photographs": 3, "judging": "judged by all"}
     parts = {"ranking": ranking(), "simulation": simulated(), "mixture": mixed}
     return report.write(results.load(Folder(folder)), Folder(folder), parts, f"Toys {NASTY}")
@@ -78,6 +78,7 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
     assert page.locator("img[src=x]").count() == 0
     for part in ("#people", "#votes", "#mixture"):
         assert page.locator(part).is_visible()
+    assert "\N{MINUS SIGN}0.25" in page.locator("#mixture-table").inner_text()
     assert "<b>x</b>.json" in page.locator("#problems").inner_text()
     assert page.locator("svg").count() == 4
 
@@ -158,6 +159,9 @@ def test_a_check_tells_yes_from_no(folder: Path) -> None:
     same = mixture.check(found, "red", ["smooth"])
     assert same["verdict"].startswith(("Yes", "No"))
     assert same["photographs"] == 3
+    noisy = [one.input.degradation == "noise" for one in found.conditions]
+    psnr = (found.measures["psnr"][:, 1] - found.start_measures["psnr"])[noisy].mean()
+    assert same["rows"][0]["measures"]["psnr"] == pytest.approx(psnr)
     better = replace(found, scores=found.scores + np.array([0, 30.0, 0])[None, :, None])
     assert mixture.check(better, "red", ["smooth", "grey"])["verdict"].startswith("Yes")
     worse = replace(found, scores=found.scores - np.array([0, 30.0, 0])[None, :, None])

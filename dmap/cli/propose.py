@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos", type=Path, metavar="DIR", help="photographs for the check; those of the comparison are left out"
     )
+    parser.add_argument(
+        "--judges", nargs="*", default=[], metavar="PRIOR",
+        help="further models that judge the check, beside the comparison's; best ones that share no network with it",
+    )  # fmt: skip
     parser.add_argument("--files", nargs="*", default=[], metavar="NAME", help="only these photographs")
     parser.add_argument("--count", type=int, help="so many photographs at most")
     add_weights_argument(parser)
@@ -73,7 +77,7 @@ def _check(options: argparse.Namespace, found: results.Results, proposal: mixtur
     engine = ShippedEngine(device, common.DTYPES[options.dtype])
     names = tuple(name for name, _ in proposal.parts)
     mixed = mixture.spec(proposal)
-    judges = tuple(name for name in found.judges if name not in names)
+    judges = tuple(name for name in dict.fromkeys((*found.judges, *options.judges)) if name not in names)
     plan = replace(found.plan, priors=(*names, mixed), judges=judges)
     photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files)
     used = {str(one["sha256"]) for one in found.index["photographs"]}

@@ -12,7 +12,7 @@ import numpy as np
 from ..priors import priorfile
 from ..priors.priorfile import PriorFile
 from .results import Array, Results
-from .statistics import cross_scores, mean_and_error, others
+from .statistics import Chosen, cross_scores, mean_and_error, others
 
 LEAST_WEIGHT = 1e-3
 """Parts with less are left out: a linear program gives zeros up to rounding."""
@@ -100,7 +100,8 @@ def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -
     """Does the mixture beat its parts? On a comparison of the mixture and its parts on other photographs.
 
     The judges are the models that share nothing with the mixture and its parts; without one, all are, each model's own
-    outputs excepted.
+    outputs excepted. Beside them, and not part of the verdict, the changes from the start of the measures against the
+    undegraded photographs, where photographs were degraded.
 
     Raises:
         ValueError: if no start was brought to one fidelity by all.
@@ -126,7 +127,12 @@ def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -
     for name, values in rows.items():
         low, high = interval(rows[mixture] - values, seed) if name != mixture else (None, None)
         difference = None if name == mixture else float((rows[mixture] - values).mean())
-        found.append({"name": name, "gain": float(values.mean()), "difference": difference, "low": low, "high": high})
+        found.append(
+            {
+                "name": name, "gain": float(values.mean()), "difference": difference, "low": low, "high": high,
+                "measures": _changes(results, chosen, name),
+            }
+        )  # fmt: skip
     beaten = [row["name"] for row in found if row["low"] is not None and row["low"] > 0]
     lost = [row["name"] for row in found if row["high"] is not None and row["high"] < 0]
     return {
@@ -138,6 +144,16 @@ def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -
         else "no model is outside of the mixture, so its parts judge one another: weak evidence",
         "verdict": _verdict(list(parts), beaten, lost),
     }
+
+
+def _changes(results: Results, chosen: Chosen, name: str) -> dict[str, float]:
+    """Mean changes from the start of the measures against the undegraded photographs, those that there are."""
+    row = results.names.index(name)
+    changes = {
+        measure: values[chosen, row] - results.start_measures[measure][chosen]
+        for measure, values in results.measures.items()
+    }
+    return {measure: float(np.nanmean(change)) for measure, change in changes.items() if np.isfinite(change).any()}
 
 
 def _verdict(parts: list[str], beaten: list[str], lost: list[str]) -> str:

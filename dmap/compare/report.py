@@ -20,6 +20,7 @@ from .statistics import cross_scores, disagreements, fooled_by, standing
 
 PAGE, DATA, CELLS, MATRIX = "report.html", "report.json", "cells.csv", "cross_scores.csv"
 SHEET, HEAT = "contact_sheet.png", "cross_scores.png"
+SCRIPTS = ("zoom.js", "charts.js", "tables.js", "viewer.js", "people.js", "report.js")
 LARGEST_SHEET = 60
 """Conditions whose images are put into the page; the rest stays in the folder."""
 
@@ -48,7 +49,7 @@ def write(results: Results, folder: Folder, parts: Mapping[str, Any], title: str
     data["title"], data["sheet"] = title, sheet(results, folder)
     data["pairs"] = _with_places(data["pairs"], data["sheet"])
     file = folder.path / PAGE
-    write_text(file, page("report", title, ["zoom.js", "charts.js", "report.js"], data))
+    write_text(file, page("report", title, SCRIPTS, data))
     return file
 
 

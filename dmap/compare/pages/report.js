@@ -1,50 +1,5 @@
 "use strict";
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
-const number = (value, digits = 1) => (value === null || value === undefined ? "–" : value.toFixed(digits));
-const signed = (value, digits = 1) =>
-  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + value.toFixed(digits).replace("-", "−");
-const plusMinus = (value) => (value === null || value === undefined ? "" : ` ±${value.toFixed(1)}`);
-
-function make(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key === "class") element.className = value;
-    else element.setAttribute(key, value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-// A table of texts and elements; the first cell of a row is its heading.
-function fill(table, head, rows, caption) {
-  const cell = (value) => (value instanceof HTMLTableCellElement ? value : make("td", {}, value));
-  table.replaceChildren(
-    ...(caption ? [make("caption", {}, caption)] : []),
-    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
-    make("tbody", {}, ...rows.map(([first, ...rest]) =>
-      make("tr", {}, make("th", { scope: "row" }, first), ...rest.map(cell)))),
-  );
-}
-const text = (value) => make("td", { class: "text" }, String(value));
-
-// From blue (below) over white to orange (above); readable in grey as well.
-function heat(share) {
-  const [from, to] = share < 0 ? [[255, 255, 255], [33, 102, 172]] : [[255, 255, 255], [200, 90, 10]];
-  const amount = Math.min(1, Math.abs(share));
-  return from.map((value, index) => Math.round(value + (to[index] - value) * amount));
-}
-function heated(value, error, largest, centre, own) {
-  const cell = make("td", { class: `heat ${own}` });
-  if (value === null) return make("td", {}, "–");
-  const rgb = heat((value - centre) / (largest || 1));
-  cell.style.background = `rgb(${rgb.join(" ")})`;
-  const light = (0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]) / 255;
-  cell.classList.toggle("dark", light < 0.45);
-  cell.append(centre === 0 ? signed(value) : number(value), make("small", {}, plusMinus(error)));
-  return cell;
-}
-
+// The report: what it opens with, the matrix, and the contact sheet; the other sections are in people.js.
 // Framed: the model itself; dashed: a judge that shares a network with it.
 const kin = (row, column) => (DATA.models[row] === DATA.judges[column] ? "own" : DATA.related[row][column] ? "kin" : "");
 
@@ -89,12 +44,12 @@ function drawGroup() {
   drawAttack(found);
   const measures = Object.keys(found.measures).filter((name) => found.measures[name].some((value) => value !== null));
   fill($("standing"), ["model", "own gain", "others' mean gain", "unconfirmed", "for each 0.01 of distance",
-    ...measures.map((name) => `${name.replace("_", "-").toUpperCase()} to undegraded`)],
+    ...measures.map(measured)],
   DATA.models.map((model, index) => [
     model,
     ...["own", "others", "fooled", "cost"].map((name) =>
       make("td", {}, signed(found[name].mean[index]), make("small", {}, plusMinus(found[name].error[index])))),
-    ...measures.map((name) => signed(found.measures[name][index], name === "psnr" ? 2 : 3)),
+    ...measures.map((name) => change(name, found.measures[name][index])),
   ]), "Standing of the models");
 }
 
@@ -181,116 +136,6 @@ function drawSheet() {
       (row.matched ? "" : " (left out of the figures)")),
     make("div", { class: "strip" }, ...row.images.map((_, index) => thumb(place, index))),
   ]));
-}
-
-const viewer = { row: 0, index: 0, zoom: linkZoom([document.querySelector("#viewer .pane")]) };
-function showVersion(index) {
-  const row = DATA.sheet[viewer.row];
-  viewer.index = index;
-  const image = row.images[index];
-  $("viewer-title").textContent = `${image.label} · ${row.photograph}, ${row.degradation}`;
-  $("viewer-image").src = image.src;
-  $("viewer-image").alt = `${image.label}, ${row.photograph}`;
-  const scores = image.scores ? DATA.judges.map((judge, j) => `${judge} ${number(image.scores[j])}`).join(" · ") : "";
-  const facts = image.distance === undefined ? "" : ` · D ${image.distance}, prior weight ${image.weight.toPrecision(3)}`;
-  $("viewer-scores").textContent = scores + facts;
-  for (const button of $("viewer-versions").children) {
-    button.setAttribute("aria-pressed", String(Number(button.dataset.index) === index));
-  }
-  viewer.zoom.refresh();
-}
-function openViewer(place, index) {
-  viewer.row = place;
-  $("viewer-versions").replaceChildren(...DATA.sheet[place].images.flatMap((image, number) => {
-    if (!image.src) return [];
-    const button = make("button", { type: "button", "data-index": number }, image.label);
-    button.addEventListener("click", () => showVersion(number));
-    return [button];
-  }));
-  $("viewer").showModal();
-  viewer.zoom.reset();
-  showVersion(index);
-}
-function step(by) {
-  const images = DATA.sheet[viewer.row].images;
-  let next = viewer.index;
-  do next = (next + by + images.length) % images.length; while (!images[next].src);
-  showVersion(next);
-}
-$("viewer").addEventListener("keydown", (event) => {
-  const action = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), "+": () => viewer.zoom.by(2),
-    "=": () => viewer.zoom.by(2), "-": () => viewer.zoom.by(0.5), 0: () => viewer.zoom.reset() }[event.key];
-  if (action) {
-    event.preventDefault();
-    action();
-  }
-});
-$("viewer-close").addEventListener("click", () => $("viewer").close());
-$("viewer-in").addEventListener("click", () => viewer.zoom.by(2));
-$("viewer-out").addEventListener("click", () => viewer.zoom.by(0.5));
-$("viewer-whole").addEventListener("click", () => viewer.zoom.reset());
-
-function drawPeople(found) {
-  $("people").classList.remove("hidden");
-  const { overall } = found;
-  const votes = found.observers.reduce((sum, one) => sum + one.votes, 0);
-  $("people-lead").textContent = `Observers: ${found.observers.length}; votes: ${votes}, on pairs chosen by the ` +
-    `${found.strategy} strategy. ` + (found.agreement === null ? "No pair was seen by two observers. "
-      : `Agreement between observers (Krippendorff's alpha): ${number(found.agreement, 2)}. `) +
-    `Intervals by resampling ${found.resampled}.` +
-    (overall.connected ? "" : " Not all models met, even by way of others: their order means nothing.");
-  dots($("ranking"), "Strength of the models by people's votes", "strength, log odds", overall.models, overall.strengths,
-    overall.low, overall.high);
-  const kinds = [["all", overall], ...Object.entries(found.degradations)];
-  fill($("rankings"), ["degradation", "place", "model", "strength", "95 % interval", "votes"],
-    kinds.flatMap(([kind, one]) => one.models.map((name, index) => [kind, String(index + 1), text(name),
-      signed(one.strengths[index], 2), `${signed(one.low[index], 2)} to ${signed(one.high[index], 2)}`,
-      String(one.votes[index])])), "Rankings by degradation");
-  const problems = found.problems.map((one) => `${one.file}: ${one.text}${one.used ? "" : " (not used)"}`);
-  $("problems").replaceChildren(...(problems.length ? problems : ["None."]).map((one) => make("li", {}, one)));
-}
-function drawPower(found) {
-  $("votes").classList.remove("hidden");
-  const follows = [...new Set(found.map((one) => one.follows))];
-  const of = (strategy, follow) => found.filter((one) => one.strategy === strategy && one.follows === follow);
-  const series = follows.flatMap((follow, index) => ["debiased", "random"].map((strategy) => ({
-    name: `${strategy}, follows ${follow}`, colour: index, dash: strategy === "random",
-    points: of(strategy, follow).map((one) => [one.votes, one.right]),
-  })));
-  lines($("power"), "Share of model pairs in the right order", "votes", "right order", series,
-    { logX: true, y: { low: 0.5, high: 1.02 } });
-  legend($("power"), follows.map((follow) => `follows ${follow} (solid: debiased, dashed: random)`));
-  const needed = (strategy, follow) => of(strategy, follow).find((one) => one.right >= 0.9)?.votes ?? "more than simulated";
-  fill($("power-table"), ["follows", "debiased", "random"], follows.map((follow) =>
-    [String(follow), String(needed("debiased", follow)), String(needed("random", follow))]),
-  "Votes until 90 % of the model pairs are in the right order");
-}
-function drawMixture(found) {
-  $("mixture").classList.remove("hidden");
-  $("mixture-lead").textContent = found.verdict;
-  fill($("mixture-table"), ["prior", "judges' mean gain", "mixture less this", "95 % interval"],
-    found.rows.map((row) => [row.name, signed(row.gain), row.difference === null ? "–" : signed(row.difference),
-      row.difference === null ? "–" : `${signed(row.low)} to ${signed(row.high)}`]),
-    `On ${found.photographs} held-out photographs; ${found.judging}`);
-}
-
-function record() {
-  const flat = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
-  fill($("settings"), ["setting", "value"], [
-    ...Object.entries({ ...DATA.plan, ...DATA.software, "diffusion model (SHA-256)": DATA.engine })
-      .map(([key, value]) => [key.replaceAll("_", " "), text(flat(value))]),
-  ]);
-  fill($("facts"), ["model", "part", "licence", "source", "fingerprint"], DATA.facts.map((one) => [
-    one.spec, DATA.models.includes(one.spec) ? "climbed, judges" : "judges only", text(one.licence), text(one.source),
-    text(one.fingerprint)]));
-  fill($("photographs"), ["photograph", "pixels", "SHA-256"], [
-    ...DATA.photographs.map((one) => [one.name, `${one.width}x${one.height}`, text(one.sha256)]),
-    ...DATA.skipped.map((one) => [one.name, "skipped", text(one.reason)])]);
-  $("unmatched-title").textContent = `Starts left out of the figures (${DATA.unmatched.length})`;
-  fill($("unmatched"), ["photograph", "degradation", "level", "models not at the wanted fidelity"],
-    DATA.unmatched.map((one) => [one.photograph, one.degradation, String(one.level), text(one.models.map((model) =>
-      model.distance === null ? `${model.model}: not finished`
-        : `${model.model}: D ${model.distance} for ${model.target}`).join("; "))]));
 }
 
 function options(select, key, name) {

@@ -1,0 +1,67 @@
+"use strict";
+// The sections that a study, a simulation or a mixture adds, and the record.
+function drawPeople(found) {
+  $("people").classList.remove("hidden");
+  const { overall } = found;
+  const votes = found.observers.reduce((sum, one) => sum + one.votes, 0);
+  $("people-lead").textContent = `Observers: ${found.observers.length}; votes: ${votes}, on pairs chosen by the ` +
+    `${found.strategy} strategy. ` + (found.agreement === null ? "No pair was seen by two observers. "
+      : `Agreement between observers (Krippendorff's alpha): ${number(found.agreement, 2)}. `) +
+    `Intervals by resampling ${found.resampled}.` +
+    (overall.connected ? "" : " Not all models met, even by way of others: their order means nothing.");
+  dots($("ranking"), "Strength of the models by people's votes", "strength, log odds", overall.models, overall.strengths,
+    overall.low, overall.high);
+  const kinds = [["all", overall], ...Object.entries(found.degradations)];
+  fill($("rankings"), ["degradation", "place", "model", "strength", "95 % interval", "votes"],
+    kinds.flatMap(([kind, one]) => one.models.map((name, index) => [kind, String(index + 1), text(name),
+      signed(one.strengths[index], 2), `${signed(one.low[index], 2)} to ${signed(one.high[index], 2)}`,
+      String(one.votes[index])])), "Rankings by degradation");
+  const problems = found.problems.map((one) => `${one.file}: ${one.text}${one.used ? "" : " (not used)"}`);
+  $("problems").replaceChildren(...(problems.length ? problems : ["None."]).map((one) => make("li", {}, one)));
+}
+function drawPower(found) {
+  $("votes").classList.remove("hidden");
+  const follows = [...new Set(found.map((one) => one.follows))];
+  const of = (strategy, follow) => found.filter((one) => one.strategy === strategy && one.follows === follow);
+  const series = follows.flatMap((follow, index) => ["debiased", "random"].map((strategy) => ({
+    name: `${strategy}, follows ${follow}`, colour: index, dash: strategy === "random",
+    points: of(strategy, follow).map((one) => [one.votes, one.right]),
+  })));
+  lines($("power"), "Share of model pairs in the right order", "votes", "right order", series,
+    { logX: true, y: { low: 0.5, high: 1.02 } });
+  legend($("power"), follows.map((follow) => `follows ${follow} (solid: debiased, dashed: random)`));
+  const needed = (strategy, follow) => of(strategy, follow).find((one) => one.right >= 0.9)?.votes ?? "more than simulated";
+  fill($("power-table"), ["follows", "debiased", "random"], follows.map((follow) =>
+    [String(follow), String(needed("debiased", follow)), String(needed("random", follow))]),
+  "Votes until 90 % of the model pairs are in the right order");
+}
+function drawMixture(found) {
+  $("mixture").classList.remove("hidden");
+  $("mixture-lead").textContent = found.verdict;
+  const measures = Object.keys(found.rows[0].measures);
+  fill($("mixture-table"), ["prior", "judges' mean gain", "mixture less this", "95 % interval",
+    ...measures.map(measured)],
+    found.rows.map((row) => [row.name, signed(row.gain), row.difference === null ? "–" : signed(row.difference),
+      row.difference === null ? "–" : `${signed(row.low)} to ${signed(row.high)}`,
+      ...measures.map((name) => change(name, row.measures[name]))]),
+    `On ${found.photographs} held-out photographs; ${found.judging}`);
+}
+
+function record() {
+  const flat = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
+  fill($("settings"), ["setting", "value"], [
+    ...Object.entries({ ...DATA.plan, ...DATA.software, "diffusion model (SHA-256)": DATA.engine })
+      .map(([key, value]) => [key.replaceAll("_", " "), text(flat(value))]),
+  ]);
+  fill($("facts"), ["model", "part", "licence", "source", "fingerprint"], DATA.facts.map((one) => [
+    one.spec, DATA.models.includes(one.spec) ? "climbed, judges" : "judges only", text(one.licence), text(one.source),
+    text(one.fingerprint)]));
+  fill($("photographs"), ["photograph", "pixels", "SHA-256"], [
+    ...DATA.photographs.map((one) => [one.name, `${one.width}x${one.height}`, text(one.sha256)]),
+    ...DATA.skipped.map((one) => [one.name, "skipped", text(one.reason)])]);
+  $("unmatched-title").textContent = `Starts left out of the figures (${DATA.unmatched.length})`;
+  fill($("unmatched"), ["photograph", "degradation", "level", "models not at the wanted fidelity"],
+    DATA.unmatched.map((one) => [one.photograph, one.degradation, String(one.level), text(one.models.map((model) =>
+      model.distance === null ? `${model.model}: not finished`
+        : `${model.model}: D ${model.distance} for ${model.target}`).join("; "))]));
+}
