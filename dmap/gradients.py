@@ -109,7 +109,7 @@ class SparseJacobian(GradientStrategy):
     name: ClassVar[str] = "sparse"
     exact: ClassVar[bool] = False
     formula: ClassVar[str] = "EN + 3E ceil(N/2) - K"
-    accuracy: ClassVar[str] = "cosine to exact at least 0.99 at the default settings; less at high strength"
+    accuracy: ClassVar[str] = "cosine to exact at least 0.99 at the default settings; less with strength or edict"
     period: ClassVar[int] = 2
 
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:

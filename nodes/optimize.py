@@ -220,6 +220,6 @@ def _inputs() -> list[io.Input]:
             optional=True,
             tooltip="How the gradient passes through the network. auto: exact, as fast as the free memory allows; "
             "checkpoint: exact with the least memory; keep: exact, everything in memory; sparse: about a third faster, "
-            "nearly exact at low strength; short_chain: for comparison.",
+            "nearly exact at low strength with residual_ddim; short_chain: the better one with edict.",
         ),
     ]

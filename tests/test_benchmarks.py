@@ -1,4 +1,4 @@
-"""The comparison of methods, on a small picture for two iterations."""
+"""The benchmarks, on small pictures for a few iterations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import restore
+from benchmarks import cost, restore, step
 from dmap.training.data import heldout_names
 from scripts.demo import SAMPLE, pixels
 from toys import photograph
@@ -58,3 +58,35 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert restore.main() == 0
     assert "| jpeg | autoencoder alone |" in capsys.readouterr().out
     assert len((tmp_path / "out" / "restore.csv").read_text().splitlines()) == 1 + 4 * 2
+
+
+def test_the_cost_tables_count_and_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = sorted(heldout_names())[0]
+    Image.fromarray(photograph(1, 256)[0].mul(255).byte().permute(1, 2, 0).numpy()).save(tmp_path / name)
+    arguments = ["cost", "--photos", str(tmp_path), "--out", str(tmp_path / "cost.md"), "--size", "64"]
+    growth = ["--tables", "growth", "--sizes", "64", "--steps", "1", "2", "--batches", "1", "2"]
+    monkeypatch.setattr("sys.argv", [*arguments, *growth])
+    assert cost.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1:3] for line in lines[2:]] == [
+        [" 64 px, 1, 1 ", " 3 "], [" 64 px, 2, 1 ", " 6 "], [" 64 px, 1, 2 ", " 3 "],
+    ]  # fmt: skip
+    assert lines[-1] in (tmp_path / "cost.md").read_text()
+
+
+def test_peak_memory_sees_what_is_gone_again() -> None:
+    memory = step.PeakMemory(torch.device("cpu"))
+    torch.ones(2**24)
+    assert 2**26 <= memory.bytes() < 2**28
+
+
+def test_weights_stored_in_fp8_are_cast_back() -> None:
+    layer, x = torch.nn.Linear(8, 8).requires_grad_(False), torch.randn(2, 8)
+    expected = x @ layer.weight.to(torch.float8_e4m3fn).float().T + layer.bias.to(torch.float8_e4m3fn).float()
+    plain = layer(x)
+    step.store_as(layer, torch.float8_e4m3fn)
+    assert torch.allclose(layer(x), expected, atol=1e-6)
+    assert not torch.allclose(layer(x), plain, atol=1e-3)
+    assert {p.dtype for p in layer.parameters()} == {torch.float8_e4m3fn}
