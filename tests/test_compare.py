@@ -131,6 +131,16 @@ def test_a_folder_can_be_extended(tmp_path: Path) -> None:
     assert len(found.select()) == 4
 
 
+def test_a_judge_can_be_added_to_a_finished_folder(tmp_path: Path) -> None:
+    climbed = {name: model for name, model in models().items() if name != "grey"}
+    comparison(tmp_path, count=1, named=climbed, priors=("smooth", "red")).run()
+    assert len(results.load(Folder(tmp_path)).select()) == 2
+    comparison(tmp_path, count=1, priors=("smooth", "red"), judges=("grey",)).run()
+    found = results.load(Folder(tmp_path))
+    assert len(found.select()) == 2
+    assert np.isfinite(found.gains[..., found.judges.index("grey")]).all()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

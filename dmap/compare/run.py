@@ -160,6 +160,7 @@ class Comparison:
             chain = None
             if todo or self.folder.read_images("inputs", key) is None:
                 chain = self._start(photograph, degradation, key)
+            self._score_input(key)
             for cell_key, level, index, spec in self._cells(key):
                 label = f"{photograph.name}, {degradation}, level {level:g}, {spec}"
                 if callback is not None:
@@ -182,7 +183,7 @@ class Comparison:
         return lambda text: callback(Progress(done, total, f"{label}: {text}"))
 
     def _start(self, photograph: Photograph, degradation: str, key: str) -> Chain:
-        """Invert a degraded photograph; writes the input's files and scores."""
+        """Invert a degraded photograph; writes the input's images."""
         degraded = degrade(photograph, degradation, self.plan.seed)
         with torch.no_grad():
             chain = self.engine.chain(degraded.to(self.engine.device), self.plan)
@@ -193,9 +194,14 @@ class Comparison:
             images["clean"] = to_bytes(shown(photograph.pixels))
         facts = asdict(Input(key, photograph.name, degradation, distance))
         self.folder.write_images("inputs", key, images, facts)
-        for name, image in images.items():
-            self._score(f"{key}-{name}", image, key)
         return chain
+
+    def _score_input(self, key: str) -> None:
+        """Add the scores that are missing of an input's images: a judge may be new to a finished folder."""
+        stored = self.folder.read_images("inputs", key)
+        assert stored is not None
+        for name, image in stored[0].items():
+            self._score(f"{key}-{name}", image, key)
 
     def _optimise(
         self,
