@@ -122,7 +122,13 @@ def test_a_number_that_breaks_late_keeps_the_best_image(photo: Path, capsys: pyt
 def test_ctrl_c_writes_the_best_image_so_far(photo: Path) -> None:
     out = photo.with_name("out.png")
     command = [sys.executable, "-m", "dmap", "restore", str(photo), str(out), "--iterations", "500"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    # A shell that starts the tests in the background has them, and their children, ignore the signal.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("restoring 2/"):

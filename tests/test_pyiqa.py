@@ -19,6 +19,7 @@ from torch import nn
 from dmap.priors import PRIORS, Prior, WeightStore, catalogue, check_gradient, load_prior, prior_names
 from dmap.priors.catalogue import METRICS
 from dmap.priors.checkpoint import convert
+from dmap.priors.compose import MultiScalePrior
 from dmap.priors.containment import Filled, Nothing, files_from, process_state_kept
 from dmap.priors.measure import measure, synthetic_image
 from dmap.priors.page import markdown
@@ -185,6 +186,34 @@ def test_weights_are_read_from_the_folder_as_pth_and_as_safetensors(folder: Path
     with torch.no_grad():
         assert torch.equal(first(image), second(image))
     check_gradient(second, image[:1])
+
+
+def test_the_papers_ms_liqe_loads_its_files(folder: Path) -> None:
+    """The checkpoint trained on six data sets, on a CLIP ViT of patch 32 made narrow; CLIP as a conversion.
+
+    The real width goes the same way: CLIP's sizes are read off its tensors.
+    """
+    from pyiqa.archs.clip_model import CLIP
+
+    torch.manual_seed(5)
+    narrow = (64, 224, 1, 64, 32, 77, 49408, 64, 1, 1)
+    torch.save(CLIP(*narrow).state_dict(), folder / "ViT-B-32.pth")
+    convert(folder / "ViT-B-32.pth", folder / "ViT-B-32.safetensors")
+    saved = {f"clip_model.{key}": value for key, value in CLIP(*narrow).state_dict().items()}
+    torch.save({"params": saved}, folder / "liqe_mix.pt")
+    store, image = WeightStore((folder,)), photograph(1, 320).float()
+    assert "pyiqa:liqe_mix" in prior_names(store)[len(PRIORS) :][:1]
+    prior = load_prior("pyiqa:liqe_mix", store)
+    loaded = prior.network.state_dict()  # type: ignore[union-attr]
+    assert all(torch.equal(loaded[key], value) for key, value in saved.items())
+    both = MultiScalePrior(prior, (1.0, 0.75))
+    with torch.no_grad():
+        small = nn.functional.interpolate(image, size=(240, 240), mode="bicubic", antialias=True).clamp(0, 1)
+        assert torch.allclose(both(image), (prior(image) + prior(small)) / 2)
+    assert not any(file.name.startswith("liqe_text") for file in folder.parent.rglob("*"))
+    torch.save({"params": dict(list(saved.items())[:-2])}, folder / "liqe_mix.pt")
+    with pytest.raises(ValueError, match=r"liqe_mix\.pt.* do not fit"):
+        load_prior("pyiqa:liqe_mix", store)
 
 
 def test_pyiqas_own_cache_is_honoured(folder: Path) -> None:

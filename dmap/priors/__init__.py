@@ -8,7 +8,6 @@ from . import nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
 from .logistic import LogisticMap
-from .stored import StoredFiles
 from .weights import NOWHERE, WeightStore
 
 PRIORS: dict[str, Callable[[], Prior]] = {
@@ -61,5 +60,5 @@ def _load(name: str, store: WeightStore) -> Prior:
         parts = [_load(part, store) for part, _ in content.parts]
         return MixedPrior(parts, [weight for _, weight in content.parts], content.mix, content.name)
     if name.startswith(pyiqa_adapter.PREFIX):
-        return pyiqa_adapter.PyiqaPrior(name.removeprefix(pyiqa_adapter.PREFIX), StoredFiles(store))
+        return pyiqa_adapter.load(name, store)
     raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")

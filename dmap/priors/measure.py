@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
+import io
 import json
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ SIZES = (16, 32, 64, 96, 128, 160, 192, 224, 256, 320, 384)
 """Sides to try, in pixels."""
 EXACT = 0.05
 """Relative disagreement with finite differences up to which a gradient is called exact."""
+SLOW = 10
+"""CPU-seconds that one score may take; an ascent needs hundreds of scores and gradients, each dearer than a score."""
 SEED = 0
 _SHORT = {
     "has no gradient": "no gradient",
@@ -31,6 +36,10 @@ _SHORT = {
     "call numpy()": "no gradient: it takes the image out of the graph",
     "disagrees with": "its gradient disagrees with finite differences",
     "no attribute 'vision_model'": "pyiqa's code does not fit this version of transformers",
+    "dataset_name must be": "it asks for a second set",
+    "only integer tensors": "it takes no single image",
+    "caption_list is None": "it scores nothing without a caption",
+    "Can't load image processor": "it cannot be built offline: its processor and weights are on a hub",
     "NVIDIA": "needs an NVIDIA GPU",
     "CUDA": "needs an NVIDIA GPU",
 }
@@ -54,8 +63,13 @@ def measure(metric: Metric, known: dict[Any, Measurement], real: WeightStore = N
         known: results by architecture, used and filled: data sets change a network's weights, not its gradient's truth.
         real: weight files that are found there are used in place of random ones.
     """
-    if metric.excluded:
-        return Measurement(metric.excluded)
+    found = _measure(metric, known, real)
+    if not metric.excluded:
+        return found
+    return dataclasses.replace(found, status=f"{metric.excluded} (tried on stand-ins: {found.status})")
+
+
+def _measure(metric: Metric, known: dict[Any, Measurement], real: WeightStore) -> Measurement:
     files, seeds = RandomFiles(SEED, real), torch.random.get_rng_state()
     torch.manual_seed(SEED)
     try:
@@ -68,13 +82,15 @@ def measure(metric: Metric, known: dict[Any, Measurement], real: WeightStore = N
     shapes = tuple((key, tuple(value.shape)) for key, value in prior.state_dict().items())
     architecture = (type(prior.network).__name__, shapes, metric.intake)
     if architecture not in known or not shapes:
-        known[architecture] = _gate(prior)
+        with contextlib.redirect_stdout(io.StringIO()):  # some print what they are given
+            known[architecture] = _gate(prior)
     return dataclasses.replace(known[architecture], parameters=parameters, files=tuple(dict.fromkeys(files.urls)))
 
 
 def _gate(prior: PyiqaPrior) -> Measurement:
-    reason, smallest = "", None
+    reason, smallest, seconds = "", None, 0.0
     for size in SIZES:
+        started = time.process_time()
         try:
             with torch.no_grad():
                 finite = bool(torch.isfinite(prior.score(synthetic_image(size).float())).all())
@@ -82,11 +98,13 @@ def _gate(prior: PyiqaPrior) -> Measurement:
             reason = _reason(error)
             continue
         if finite:
-            smallest = size
+            smallest, seconds = size, time.process_time() - started
             break
     if smallest is None:
         return Measurement(reason or "its score is not finite")
     prior.info = dataclasses.replace(prior.info, min_size=smallest)
+    if seconds > SLOW:
+        return Measurement(f"too slow: one score takes {seconds:.0f} CPU-seconds at {smallest} px", min_size=smallest)
     # Handcrafted metrics take statistics over blocks and need several.
     image = synthetic_image(max(smallest, 64 if list(prior.parameters()) else 192))
     try:

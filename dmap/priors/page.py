@@ -39,13 +39,15 @@ DMAP Load IQA Prior has `midpoint` and `slope` for another map.
 
 ## How the gradient was measured
 
-Each metric was built with random weights (NIQE with its real parameters) and asked, on an image of noise with a
-photograph's spectrum, for its gradient. It is **usable** if the gradient is finite, not zero, and agrees with
-central differences to 5 % along its own direction and along a random one (float64, or float32 along its own where a
-metric knows only that); **approximate** if it agrees to 75 % along its own direction only: metrics that round to 8
-bit or look shape parameters up in a table. Networks of the same architecture with weights from other data were
-measured once. DMAP Optimize asks the same question about your image before it climbs. The smallest side is the
-smallest of {sizes} px that gave a finite score.
+Each metric was built with random weights (NIQE and BRISQUE with their real parameters) and asked, on an image of
+noise with a photograph's spectrum, for its gradient. It is **usable** if the gradient is finite, not zero, and
+agrees with central differences to 5 % along its own direction and along a random one (float64, or float32 along its
+own where a metric knows only that); **approximate** if it agrees to 75 % along its own direction only: metrics that
+round to 8 bit or look shape parameters up in a table. Networks of the same architecture with weights from other
+data were measured once. A metric of which one score takes more than {slow} CPU-seconds is asked no further. Models
+that are never loaded were tried as well, with stand-ins for what is missing. BRISQUE's MATLAB version has random
+support vectors, and its status may be theirs. DMAP Optimize asks the same question about your image before it
+climbs. The smallest side is the smallest of {sizes} px that gave a finite score.
 
 Crops do not grow in number with the image: on photographs beyond about 1000 px, crops of 224 px on a grid leave
 gaps that the prior does not see. Use DMAP Robust Prior (its shifts move the grid) or work at a smaller size.
@@ -58,17 +60,21 @@ def markdown(measured: Mapping[str, Measurement]) -> str:
     usable = [metric for metric in METRICS.values() if metric.name in measured and measured[metric.name].usable]
     others = [metric for metric in METRICS.values() if metric not in usable]
     parts = [
-        _HEAD.format(version=catalogue.PYIQA, licence=catalogue.LICENCE, sizes=_sizes()),
+        _HEAD.format(version=catalogue.PYIQA, licence=catalogue.LICENCE, sizes=_sizes(), slow=_slow()),
         f"\n## Usable: {len(usable)} of {len(METRICS)}\n",
         _table(
-            ("name", "model; data", "judges", "better", "range", "takes in", "side", "parameters", "gradient"),
+            (
+                *("name", "model; data", "judges", "better", "range", "50 at; slope"),
+                *("takes in", "side", "parameters", "gradient"),
+            ),
             [_usable_row(metric, measured[metric.name]) for metric in usable],
         ),
         "\n## Not usable\n",
         _table(("name", "model", "why"), [_other_row(metric, measured.get(metric.name)) for metric in others]),
         "\n## Weight files\n",
         _table(
-            ("name", "file", "SHA-256 begins with"), [row for m in usable for row in _file_rows(m, measured[m.name])]
+            ("name", "file", "SHA-256 begins with"),
+            [row for m in METRICS.values() if m.name in measured for row in _file_rows(m, measured[m.name])],
         ),
     ]
     return "\n".join(parts)
@@ -80,6 +86,12 @@ def _sizes() -> str:
     return ", ".join(map(str, SIZES))
 
 
+def _slow() -> int:
+    from .measure import SLOW
+
+    return SLOW
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
@@ -87,12 +99,14 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 
 def _usable_row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
     low, high = metric.scale
+    usual = catalogue.score_map(metric)
     return (
         f"`pyiqa:{metric.name}`",
         metric.source,
         metric.judges,
         "higher" if metric.higher_better else "lower",
         f"{low:g} to {high:g}",
+        f"{usual.midpoint:g}; {usual.slope:.3g}",
         metric.intake,
         f"{found.min_size} px",
         f"{found.parameters / 1e6:.1f} M" if found.parameters else "none",

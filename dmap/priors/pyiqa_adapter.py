@@ -35,6 +35,18 @@ def names(store: WeightStore = NOWHERE) -> list[str]:
     return [PREFIX + name for name in (*here, *(name for name in found if name not in here))]
 
 
+def load(name: str, store: WeightStore) -> PyiqaPrior:
+    """The metric of that name, as ``names`` has them, or one that can judge but not be climbed.
+
+    Raises:
+        ValueError: as ``PyiqaPrior``, or if the catalogue knows that it scores no image by itself.
+    """
+    metric = name.removeprefix(PREFIX)
+    if metric in METRICS and METRICS[metric].excluded:
+        raise ValueError(f"{name}: it cannot be a prior: {METRICS[metric].excluded}")
+    return PyiqaPrior(metric, StoredFiles(store))
+
+
 def _import() -> Any:
     try:
         with process_state_kept():
@@ -101,15 +113,13 @@ class PyiqaPrior(Prior):
         options: passed on to pyiqa.
 
     Raises:
-        ValueError: as ``build``, or if the catalogue knows that it cannot be a prior.
+        ValueError: as ``build``.
     """
 
     def __init__(
         self, metric: str, files: Files | None = None, score_map: ScoreMap | None = None, **options: Any
     ) -> None:
         facts = METRICS.get(metric) or Metric(metric, "pyiqa", (0, 1), "unknown")
-        if facts.excluded:
-            raise ValueError(f"{PREFIX}{metric}: it cannot be a prior: {facts.excluded}")
         network = build(metric, files or StoredFiles(NOWHERE), **options)
         found = catalogue.measured().get(metric)
         info = PriorInfo(

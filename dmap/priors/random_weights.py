@@ -91,7 +91,15 @@ class RandomFiles:
             model = np.empty((1, 4), dtype=object)
             model[0] = [mean, covariance, self._normal(468).double().numpy(), basis]
             return {"templateModel": model}
+        if file.name == "NRQM_model.mat":
+            return {"model": {"linear": _cell(np.ones((4, 1))), "rf": _cell(_cell(*map(_cell, self._forests())))}}
         raise ValueError(f"{file.name}: no random stand-in is known for it")
+
+    def _forests(self) -> list[list[Any]]:
+        """NRQM's three: left and right child, two entries that are not read, threshold, prediction and feature."""
+        left, right = np.array([[2], [0], [0]]), np.array([[3], [0], [0]])
+        values = [self._normal(3, 1).double().numpy() for _ in range(6)]
+        return [[left, right, None, None, values[2 * i], values[2 * i + 1], np.ones_like(left)] for i in range(3)]
 
     def _gaussian(self, features: int) -> tuple[Any, Any]:
         spread = self._normal(features, features).double().numpy()
@@ -102,3 +110,11 @@ class RandomFiles:
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, generator=self.generator)
+
+
+def _cell(*values: Any) -> Any:
+    """A row of MATLAB's cells, as scipy reads them."""
+    row = np.empty((1, len(values)), dtype=object)
+    for index, value in enumerate(values):
+        row[0, index] = value
+    return row

@@ -168,7 +168,7 @@ def check_vae(vae: Any, node: str) -> None:
 
 def score(prior: HostPrior, image: Tensor) -> list[float]:
     """Mapped scores of (B, 3, H, W) in [0, 1], image by image so that memory stays that of one."""
-    comfy.model_management.load_models_gpu(list(prior.patchers))
+    comfy.model_management.load_models_gpu(list(prior.patchers), force_full_load=True)
     device = comfy.model_management.get_torch_device()
     scores = []
     with torch.inference_mode(False), torch.no_grad():

@@ -25,7 +25,7 @@ class Metric:
         higher_better: direction of the raw score.
         judges: what it was made for: quality of photographs, aesthetics, faces and so on.
         quick: options that make it smaller for measuring: fewer crops of the same kind.
-        excluded: why it cannot be a prior by its nature; "" if nothing speaks against it.
+        excluded: why it is not loaded whatever its gradient; "" if nothing speaks against it.
     """
 
     name: str
@@ -47,7 +47,6 @@ _CROPS = "{} crops of 224 px on a grid"
 _SR = "super-resolved images"
 _LIQE = "15 crops of 224 px, evenly out of a grid with stride 32"
 _CENTRE = "shorter side resized to {} px, the middle"
-_FOREST = "its random forests are step functions: no gradient"
 _SCRIPT = "its regressor is a TorchScript program without a published SHA-256, which is never run"
 _LANGUAGE = "the image as tokens of a language model"
 _RESIZED = "the shorter side resized to 384 px"
@@ -99,9 +98,9 @@ _ALL = (
     Metric("nima-vgg16-ava", "NIMA, VGG-16; AVA", (1, 10), _CENTRE.format(224), judges="aesthetics"),
     Metric("niqe", "NIQE, Mittal et al. 2013", (2, 12), _NIQE, False),
     Metric("niqe_matlab", "NIQE, MATLAB's version", (2, 12), _NIQE, False),
-    Metric("nrqm", "NRQM, Ma et al. 2017", (0, 10), WHOLE, judges=_SR, excluded=_FOREST),
+    Metric("nrqm", "NRQM, Ma et al. 2017", (0, 10), WHOLE, judges=_SR),
     Metric("paq2piq", "PaQ-2-PiQ, Ying et al. 2020", (0, 100), WHOLE),
-    Metric("pi", "Perceptual Index, Blau et al. 2018", (0, 10), WHOLE, False, _SR, excluded=_FOREST),
+    Metric("pi", "Perceptual Index, Blau et al. 2018", (0, 10), WHOLE, False, _SR),
     Metric("piqe", "PIQE, Venkatanath et al. 2015", (0, 100), "luma in blocks of 16 px", False),
     *(
         Metric(name, "Q-Align, Wu et al. 2024", (1, 5), _LANGUAGE, excluded=f"8 billion {_LARGE}")
