@@ -156,7 +156,9 @@ def _held(statistics: Statistics, module: nn.Module) -> Callable[..., Tensor]:
     def normalise(x: Tensor) -> Tensor:
         groups = x.float().reshape(len(x), mean.shape[1], -1)
         flat = ((groups - mean) * (variance + eps).rsqrt()).reshape(x.shape)
-        scale, shift = (p.to(x.device, torch.float32).reshape(1, -1, 1, 1) for p in (weight, bias))
+        # Attention in diffusers' decoders normalises (B, C, positions), the other blocks (B, C, H, W).
+        each = [1, -1] + [1] * (x.dim() - 2)
+        scale, shift = (p.to(x.device, torch.float32).reshape(each) for p in (weight, bias))
         return (flat * scale + shift).to(x.dtype)
 
     return normalise

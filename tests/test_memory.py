@@ -74,6 +74,22 @@ def test_every_level_decodes_the_same_and_its_gradient_is_within_its_bound(name:
     assert not any("forward" in part.__dict__ for part in module.modules())
 
 
+def test_tiles_go_through_the_attention_of_diffusers_decoders() -> None:
+    """Its norm sees three dimensions; here one tile holds the whole latent."""
+    from diffusers import AutoencoderKL
+
+    torch.manual_seed(0)
+    vae = AutoencoderKL(block_out_channels=(32,), layers_per_block=1).double().eval().requires_grad_(False)
+    decoding, latent = Decoding(lambda z: vae.decode(z).sample, vae), latents(1, 4, 16)
+    _, exact = gradient(decoding, latent)
+    while decoding.lighter():
+        _, found = gradient(decoding, latent)
+        assert found.shape == exact.shape
+        # The statistics' own gradient is left out, which is all the error where one tile holds everything.
+        assert decoding.name != "blocks" or torch.allclose(found, exact, atol=1e-10)
+        assert float((found - exact).norm() / exact.norm()) < 0.2, decoding.name
+
+
 def test_levels_need_less_and_less_memory() -> None:
     """What is kept between forward and backward, for the shipped decoder."""
     module = load_model("demo_autoencoder").requires_grad_(False)
