@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from benchmarks.evidence import __main__ as command
-from benchmarks.evidence import methods, tables
+from benchmarks.evidence import methods, run, tables
 from benchmarks.evidence.cells import DEGRADATIONS, make, split
 from benchmarks.evidence.curves import mean_points
 from dmap.training.data import heldout_names
@@ -117,11 +117,11 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for index, name in enumerate(sorted(heldout_names())[:4]):
         array = photograph(1, 256, index)[0].mul(255).byte().permute(1, 2, 0).numpy()
         Image.fromarray(array).save(tmp_path / name)
-    few = {name: replace(methods.METHODS[name]) for name in ("input", "autoencoder alone", *command.CURVES)}
+    few = {name: replace(methods.METHODS[name]) for name in ("input", "autoencoder alone", *run.CURVES)}
     monkeypatch.setattr(methods, "METHODS", few)
-    monkeypatch.setattr(command, "METHODS", few)
-    monkeypatch.setattr(command, "WEIGHTS", (1.0,))
-    monkeypatch.setattr(command, "SHEET", ("noise 25",))
+    monkeypatch.setattr(run, "METHODS", few)
+    monkeypatch.setattr(run, "WEIGHTS", (1.0,))
+    monkeypatch.setattr(run, "SHEET", ("noise 25",))
     out = tmp_path / "out"
     arguments = ["--photos", str(tmp_path), "--out", str(out), "--size", "176", "--iterations", "1", "--seeds", "0"]
     assert command.main([*arguments, "--each", "1"]) == 0

@@ -17,11 +17,14 @@ SHIPPED = {
     "demo_autoencoder": "autoencoder",
     "demo_denoiser": "denoiser",
     "dmap_quality": "quality",
+    "dmap_quality_seed1": "quality",
+    "dmap_judge": "judge",
 }
 SMALL = {
     "autoencoder": {"width": [8, 8], "blocks": [1, 1]},
     "denoiser": {"widths": [16, 32], "heads": 2},
     "quality": {"widths": [8, 16]},
+    "judge": {"width": 8},
 }
 
 
@@ -31,7 +34,7 @@ def test_shipped_weights_load_and_have_a_card(name: str, kind: str) -> None:
     assert type(model) is KINDS[kind]
     assert not model.training
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
-    card = (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
+    card = (WEIGHTS / f"{name.removesuffix('_seed1')}.md").read_text(encoding="utf-8")
     assert all(word in card for word in ("Data", "Licence", "Recipe", "Figures", "Weaknesses"))
 
 

@@ -1,19 +1,23 @@
 """The recipes, on a folder of made-up photographs, for a few steps."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from dmap.models import load_model
+from dmap.models import QualityNet, load_model
+from dmap.training import judge, quality
 from dmap.training.__main__ import main
+from dmap.training.assess import assess, monotone
 from dmap.training.data import Crops, heldout_names, list_photos
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.training.denoiser import draw_timesteps
 from dmap.training.draw import Degrader, Draws, OtherDegrader
 from dmap.training.judge import label as judge_label
-from dmap.training.quality import attack, correlation, label, uphill_error
+from dmap.training.quality import attack, calibrate, correlation, label, uphill_error
 from toys import SmoothnessPrior, photograph
 
 
@@ -44,7 +48,12 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("denoiser", "demo_denoiser"),
     ],
 )
-def test_a_recipe_trains_and_resumes(photos: Path, trained: Path, recipe: str, name: str) -> None:
+def test_a_recipe_trains_and_resumes(
+    photos: Path, trained: Path, recipe: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "CLEAN", 6)
+    monkeypatch.setattr(judge, "HELD_OUT", 2)
+    monkeypatch.setattr(quality, "CALIBRATION", 4)
     arguments = [recipe, "--photos", str(photos), "--out", str(trained), "--steps"]
     assert main([*arguments, "3"]) == 0
     first = load_model(trained / f"{name}.safetensors").state_dict()
@@ -84,7 +93,7 @@ def test_degradations_keep_shape_and_get_worse() -> None:
     for series in (
         [gaussian_blur(x, sigma) for sigma in (0.5, 1.0, 2.0)],
         [gaussian_noise(x, sigma, generator) for sigma in (0.02, 0.05, 0.1)],
-        [jpeg(x, quality) for quality in (80, 40, 10)],
+        [jpeg(x, level) for level in (80, 40, 10)],
         [resample(x, factor) for factor in (1.3, 2.0, 4.0)],
     ):
         assert all(y.shape == x.shape for y in series)
@@ -97,16 +106,36 @@ def test_degradations_keep_shape_and_get_worse() -> None:
 def test_every_kind_of_degradation_runs(cls: type[Draws]) -> None:
     draws, x = cls(torch.Generator().manual_seed(0)), photograph(1, 64).float()
     for kind in draws.kinds:
-        degraded = kind(x)
-        assert degraded.shape == x.shape
-        assert torch.isfinite(degraded).all(), kind
+        for severity in (0.0, 1.0):
+            degraded = kind(x, severity)
+            assert degraded.shape == x.shape
+            assert torch.isfinite(degraded).all(), kind
 
 
 def test_a_defocused_or_moved_picture_keeps_its_mean() -> None:
     draws, x = OtherDegrader(torch.Generator().manual_seed(0)), photograph(1, 64).float()
     for _ in range(5):
         for kind in (draws.defocused, draws.moved):
-            assert float(kind(x).mean()) == pytest.approx(float(x.mean()), abs=0.01)
+            assert float(kind(x, 0.7).mean()) == pytest.approx(float(x.mean()), abs=0.01)
+
+
+@pytest.mark.parametrize(("cls", "known"), [(Degrader, label), (OtherDegrader, judge_label)])
+def test_a_higher_severity_is_a_worse_picture(cls: type[Draws], known: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """On average: single draws of a mixture may differ."""
+    draws, x = cls(torch.Generator().manual_seed(0)), photograph(1, 96).float()
+    for kind in draws.kinds:
+        mild, strong = (
+            sum(float(known(kind(x, severity).clamp(0, 1), x)) for _ in range(6)) for severity in (0.1, 0.9)
+        )
+        assert strong < mild - 6, kind
+
+
+def test_versions_hold_the_clean_picture_sometimes() -> None:
+    draws, x = Degrader(torch.Generator().manual_seed(0)), photograph(1, 64).float()
+    drawn = [draws.versions(x, 3) for _ in range(40)]
+    assert all(len(versions) == 3 for versions in drawn)
+    clean = sum(any(torch.equal(one, x) for one in versions) for versions in drawn)
+    assert 5 <= clean <= 25
 
 
 def test_judge_and_prior_share_no_degradation() -> None:
@@ -151,3 +180,23 @@ def test_rank_correlation_by_hand() -> None:
     assert correlation(x, x**3) == pytest.approx(1.0)
     assert correlation(x, -x) == pytest.approx(-1.0)
     assert correlation(x, torch.tensor([1.0, 3.0, 2.0, 4.0])) == pytest.approx(0.8)
+
+
+def test_calibration_gives_the_scores_the_known_spread_and_keeps_their_order() -> None:
+    torch.manual_seed(0)
+    network, images = QualityNet(widths=(8, 16)), photograph(12, 64).float()
+    images = images * torch.linspace(0.2, 1, 12).reshape(-1, 1, 1, 1)
+    with torch.no_grad():
+        before, known = network(images), torch.linspace(10, 80, 12)
+        calibrate(network, images, known)
+        after = network(images)
+    assert float(torch.logit(after / 100).mean()) == pytest.approx(float(torch.logit(known / 100).mean()), abs=0.02)
+    assert float(torch.logit(after / 100).std()) == pytest.approx(float(torch.logit(known / 100).std()), rel=0.02)
+    assert torch.equal(before.argsort(), after.argsort())
+
+
+def test_figures_of_a_network(photos: Path) -> None:
+    """A network that knows the clean picture's distance has a perfect correlation and falls at every level."""
+    text = assess(SmoothnessPrior(), photos, 96, lambda x, _: SmoothnessPrior()(x), 1)
+    assert "| all series | 1.000 |" in text
+    assert monotone(torch.tensor([[3.0, 2.0, 1.0], [3.0, 1.0, 1.0]])) == 0.5

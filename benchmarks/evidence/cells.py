@@ -72,7 +72,8 @@ def split(photos: Path, tuning: bool) -> list[Path]:
 def make(file: Path, index: int, each: int, side: int = SIDE) -> Cells:
     """The ``index``-th photograph in ``each`` of the degradations, dealt out so that all come up equally often."""
     names = list(DEGRADATIONS)
-    chosen = tuple(names[(index * each + offset) % len(names)] for offset in range(each))
+    # Steps of five run through all twelve, and mix kinds and strengths from the first on.
+    chosen = tuple(names[5 * (index * each + offset) % len(names)] for offset in range(each))
     clean = centre_crop(file, side)[None]
     generator = torch.Generator().manual_seed(index)
     degraded = torch.cat([DEGRADATIONS[name](clean, generator) for name in chosen])

@@ -39,13 +39,11 @@ class Judges:
     left out, since pyiqa would download them.
 
     Args:
-        judge: a network of the recipe ``python -m dmap.training judge``, which no prior uses; None leaves it out.
+        judge: a model of the recipe ``python -m dmap.training judge``, shipped name or file, which no prior uses.
     """
 
-    def __init__(self, judge: Path | None = None) -> None:
-        self.extra: dict[str, Callable[..., Tensor]] = {}
-        if judge is not None:
-            self.extra["judge"] = load_model(judge, kind="quality").requires_grad_(False)
+    def __init__(self, judge: str = "dmap_judge") -> None:
+        self.extra: dict[str, Callable[..., Tensor]] = {"judge": load_model(judge, kind="judge").requires_grad_(False)}
         try:
             import pyiqa
         except ImportError:

@@ -11,10 +11,11 @@ from skimage.restoration import denoise_nl_means, estimate_sigma
 from torch import Tensor
 
 from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain, keep_activations
+from dmap.chain import Chain
 from dmap.denoiser import Denoiser
 from dmap.diffusion import LatentDiffusion, shipped
 from dmap.fidelity import fidelity
+from dmap.gradients import ALL, make_gradient
 from dmap.objective import Objective
 from dmap.presets import values
 from dmap.priors import Prior, load_prior
@@ -33,7 +34,7 @@ class Method:
         space: "input", "non-local means", "autoencoder" (its round trip alone), or where a MAP ascent moves:
             "pixels", "latent" (of the autoencoder) or "diffusion".
         step_size: of the ascent; ``--search`` found it for each method.
-        solver, strength, steps: of the diffusion path.
+        solver, strength, steps, gradient: of the diffusion path.
     """
 
     space: str
@@ -41,6 +42,7 @@ class Method:
     solver: str = "residual_ddim"
     strength: float = float(DEFAULT["strength"])
     steps: int = int(DEFAULT["steps"])
+    gradient: str = "sparse"
 
     @property
     def ascends(self) -> bool:
@@ -54,9 +56,9 @@ METHODS = {
     "autoencoder alone": Method("autoencoder"),
     "MAP on pixels": Method("pixels", 0.004),
     "MAP in the autoencoder's latent": Method("latent", 0.02),
-    "MAP in diffusion, EDICT": Method("diffusion", 0.02, solver="edict"),
+    "MAP in diffusion, EDICT": Method("diffusion", 0.02, solver="edict", gradient="keep"),
     "MAP in diffusion": Method("diffusion", 0.02),
-    "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=10),
+    "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=6, gradient="keep"),
 }
 OURS = "MAP in diffusion"
 
@@ -136,7 +138,7 @@ def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budge
         int(DEFAULT["shift"]),
     )
     settings = AscentSettings(budget.iterations, str(DEFAULT["rule"]), method.step_size, budget.target)
-    return Ascent(Chain(path, denoise, decode, keep_activations), objective, settings)
+    return Ascent(Chain(path, denoise, decode, make_gradient(method.gradient, kept=ALL)), objective, settings)
 
 
 def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Restored:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -15,10 +14,10 @@ from .methods import METHODS, OURS, Budget, Method, Tools, restore
 from .store import Store, judged
 from .tables import Row
 
-LATENT_SIZES = (0.01, 0.02, 0.04, 0.08)
-STEP_SIZES = {"pixels": (0.002, 0.004, 0.008), "latent": LATENT_SIZES, "diffusion": LATENT_SIZES}
-STRENGTHS = (0.1, 0.2, 0.4)
-FIDELITY_WEIGHTS = (20.0, 40.0, 60.0, 100.0)
+LATENT_SIZES = (0.02, 0.04, 0.08)
+STEP_SIZES = {"pixels": (0.004, 0.008, 0.016), "latent": LATENT_SIZES, "diffusion": LATENT_SIZES}
+STRENGTHS = (0.2, 0.4)
+FIDELITY_WEIGHTS = (20.0, 60.0)
 
 
 def _reached(tools: Tools, batches: list[Cells], method: Method, budget: Budget, name: str) -> list[Row]:
@@ -31,15 +30,15 @@ def _all(judges: Judges, tools: Tools, batches: list[Cells], method: Method, bud
     return [row for cells in batches for row in judged(judges, tools, cells, method, budget, {"method": title})]
 
 
-def search(batches: list[Cells], out: Path, budget: Budget, judges: Judges) -> str:
-    """Try every step size of every method, and every strength and fidelity weight of the shipped one; Markdown."""
-    tools, store = Tools(), Store(out / "search")
+def searched(batches: list[Cells], store: Store, budget: Budget, judges: Judges) -> tuple[list[Row], list[Row]]:
+    """Every step size of every method, and every strength and fidelity weight of the shipped one."""
+    tools = Tools()
     steps: list[Row] = []
     for index, (name, method) in enumerate(METHODS.items()):
         for size in STEP_SIZES.get(method.space, ()):
             tried = replace(method, step_size=size)
             steps += store.rows(f"step {index} {size:g}", partial(_reached, tools, batches, tried, budget, name))
-            print(steps[-1], flush=True)
+            print(steps[-1:], flush=True)
     grid: list[Row] = []
     for strength in STRENGTHS:
         for weight in FIDELITY_WEIGHTS:
@@ -47,6 +46,10 @@ def search(batches: list[Cells], out: Path, budget: Budget, judges: Judges) -> s
             tried, climb = replace(METHODS[OURS], strength=strength), replace(budget, fidelity_weight=weight)
             grid += store.rows(title, partial(_all, judges, tools, batches, tried, climb, title))
             print(title, flush=True)
-    tables.write_csv(grid, out / "search.csv")
+    return steps, grid
+
+
+def report(steps: list[Row], grid: list[Row]) -> str:
+    """Both as Markdown."""
     listed = tables.table(list(steps[0]), ([str(value) for value in row.values()] for row in steps))
     return f"{listed}\n{tables.means(grid)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 from .cells import Cells
 from .judges import Judges
@@ -13,16 +14,24 @@ from .tables import Row
 
 
 class Store:
-    """Rows by key, one JSON file each."""
+    """Rows by key, one JSON file each.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: where the files lie.
+        share: (i, n): of what is not there yet, compute only the i-th of n parts and return no rows for the others.
+    """
+
+    def __init__(self, folder: Path, share: tuple[int, int] = (0, 1)) -> None:
+        self.folder, self.share = folder, share
         folder.mkdir(parents=True, exist_ok=True)
 
     def rows(self, key: str, compute: Callable[[], list[Row]]) -> list[Row]:
         """The kept rows of a key, or newly computed ones."""
         file = self.folder / f"{key.replace(' ', '-')}.json"
         if not file.exists():
+            index, count = self.share
+            if crc32(key.encode()) % count != index:
+                return []
             part = file.with_suffix(".part")
             part.write_text(json.dumps(compute()), encoding="utf-8")
             part.replace(file)

@@ -2,12 +2,14 @@
 
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
+from .judge import JudgeNet
 from .quality import QualityNet
 from .store import SavedModel, load_model, read_model, save_model
 
 __all__ = [
     "Autoencoder",
     "LatentDenoiser",
+    "JudgeNet",
     "QualityNet",
     "SavedModel",
     "load_model",

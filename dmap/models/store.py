@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .. import tensorfile
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
+from .judge import JudgeNet
 from .quality import QualityNet
 
 FORMAT = "dmap-model"
@@ -23,6 +24,7 @@ KINDS: dict[str, type[nn.Module]] = {
     "autoencoder": Autoencoder,
     "denoiser": LatentDenoiser,
     "quality": QualityNet,
+    "judge": JudgeNet,
 }
 
 

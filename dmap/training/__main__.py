@@ -29,7 +29,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="training time; a later run resumes and adds up")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps even if there is time")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness")
-    parser.add_argument("--start", type=Path, help="train this finished model further (of an autoencoder: its decoder)")
+    parser.add_argument(
+        "--start", type=Path, help="train this finished model further at half the rate (of an autoencoder: its decoder)"
+    )
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with bfloat16 arithmetic (avx512_bf16)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for PyTorch's own choice")
     return parser.parse_args(arguments)
@@ -42,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     train, minutes, rate = RECIPES[options.model]
     budget = minutes if options.minutes is None else options.minutes
+    rate = rate / 2 if options.start else rate
     settings = LoopSettings(minutes=budget, rate=rate, most_steps=options.steps, bf16=options.bf16, start=options.start)
     try:
         train(options.photos, options.out, settings, options.seed)

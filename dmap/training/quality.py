@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +12,21 @@ from torch import Tensor, nn
 from ..fidelity import fidelity
 from ..models import Autoencoder, QualityNet, load_model, save_model
 from .data import Crops, centre_crop, list_photos
-from .draw import Degrader, Draws
+from .draw import Degrader, Draws, level
 from .loop import Loop, LoopSettings
 
 FACTORS = (1.5, 2.0, 3.0)
-SIDE, BATCH = 96, 12
-ATTACKED = 4
-"""Of every fourth batch, so many crops are first changed to please the present network."""
+SIDE = 96
+CLEAN, VERSIONS = 4, 3
+"""Each batch: so many clean crops, of each so many degraded versions, which the ranking compares.
+
+The first version of each is attacked in every fourth batch, and its gradient is trained: a double backward costs
+three times a single one."""
 ATTACK_AFTER = 800
 """Steps after which there is something worth attacking."""
 UPHILL_WEIGHT = 3.0
+CALIBRATION = 100
+"""Crops of the training photographs on which the scale is set."""
 CLEAN_SCORE = 80.0
 DISTANCE_SCALE = 0.28
 """NLPD at which the label has fallen to 1/e of the clean one's."""
@@ -42,7 +48,7 @@ def attack(network: nn.Module, image: Tensor, decode: nn.Module | None, draws: D
         decode: the autoencoder, or None to move pixels.
     """
     variable = image if decode is None else decode.encode(image * 2 - 1)  # type: ignore[operator]
-    size = draws.log_uniform(0.3, 4) / 255 if decode is None else draws.log_uniform(0.01, 0.1)
+    size = level(draws.uniform(0, 1), 0.3, 4) / 255 if decode is None else level(draws.uniform(0, 1), 0.01, 0.1)
     variable = variable.detach()
     for _ in range(1 + int(draws.uniform(0, 4))):
         variable.requires_grad_(True)
@@ -95,6 +101,29 @@ def evaluate(network: nn.Module, photos: Path, draws: Draws, known: Callable[[Te
     )
 
 
+def batch_of(draws: Draws, clean: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """``count`` versions of each clean crop (B, 3, h, w), first versions first, and their originals."""
+    versions = [draws.versions(one[None], count) for one in clean]
+    return torch.cat([each[index] for index in range(count) for each in versions]), clean.repeat(count, 1, 1, 1)
+
+
+def calibrate(network: QualityNet, images: Tensor, known: Tensor) -> None:
+    """Stretch the scale, in place: mean and deviation of the logits become those of the known quality.
+
+    A regression that is unsure leans to the mean, so that clean pictures score too little. Order is untouched.
+
+    Args:
+        network: whose last layer is changed.
+        images: (B, 3, h, w) in [0, 1], of all qualities.
+        known: (B,) in 0..100.
+    """
+    with torch.no_grad():
+        logit, wanted = (torch.logit(value / 100, eps=1e-3) for value in (network(images), known))
+        slope = wanted.std() / logit.std()
+        network.score.weight *= slope
+        network.score.bias.mul_(slope).add_(wanted.mean() - slope * logit.mean())
+
+
 def score_error(score: Tensor, known: Tensor) -> Tensor:
     """Regression and pairwise ranking of the scores (B,) on the known quality (B,)."""
     fit = nn.functional.smooth_l1_loss(score / 10, known / 10)
@@ -116,18 +145,24 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         network.load_state_dict(load_model(settings.start, kind="quality").state_dict())
 
     def loss(model: nn.Module, step: int) -> Tensor:
-        clean = crops.batch(BATCH, SIDE)
-        images = torch.cat([draws.one(one[None]) for one in clean])
+        clean = crops.batch(CLEAN, SIDE)
+        images, originals = batch_of(draws, clean, VERSIONS)
+        moved, rest = images[:CLEAN], images[CLEAN:]
         if step > ATTACK_AFTER and step % 4 == 0:
-            decoder = autoencoder if step % 8 == 0 else None
-            images = torch.cat([attack(model, images[:ATTACKED], decoder, draws), images[ATTACKED:]])
-        known = label(images, clean)
-        images.requires_grad_(True)
-        score = model(images)
-        uphill = uphill_error(score, images, clean)
-        return score_error(score, known) + UPHILL_WEIGHT * uphill
+            moved = attack(model, moved, autoencoder if step % 8 == 0 else None, draws)
+        known = label(torch.cat([moved, rest]), originals)
+        moved.requires_grad_(True)
+        score = model(moved)
+        uphill = uphill_error(score, moved, clean)
+        return score_error(torch.cat([score, model(rest)]), known) + UPHILL_WEIGHT * uphill
 
     def export(average: nn.Module, step: int) -> None:
+        average = copy.deepcopy(average)
+        assert isinstance(average, QualityNet)
+        fresh = torch.Generator().manual_seed(seed)
+        clean = Crops(crops.images, fresh).batch(CALIBRATION, SIDE)
+        images, originals = batch_of(Degrader(fresh), clean, VERSIONS)
+        calibrate(average, images, label(images, originals))
         try:
             figures = evaluate(average, photos, Degrader(torch.Generator().manual_seed(0)), label)
             print(f"step {step}: {figures}", flush=True)
