@@ -5,7 +5,7 @@ PY := .venv/bin/python
 COMFYUI_DIR ?= $(CURDIR)/.host/ComfyUI
 export COMFYUI_DIR
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint evidence clean
 
 setup: .venv/installed $(COMFYUI_DIR)/main.py
 
@@ -36,6 +36,11 @@ lint: setup
 
 test: lint
 	$(PY) -m pytest tests
+
+# PHOTOS: a folder with the held-out photographs; NIQE_PARAMETERS: pyiqa's niqe_modelparameters.mat, else NIQE is left out.
+evidence: setup
+	@test -n "$(PHOTOS)" || { echo "evidence: name the folder of photographs, make evidence PHOTOS=DIR"; exit 2; }
+	$(PY) -m benchmarks.evidence --photos "$(PHOTOS)" --out output/evidence --jobs 2
 
 clean:
 	rm -rf .venv .host .cache output
