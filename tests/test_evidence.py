@@ -1,6 +1,7 @@
 """The evidence: methods, statistics and the command, on small pictures for few iterations."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks.evidence import __main__ as command
 from benchmarks.evidence import methods, run, tables
 from benchmarks.evidence.cells import DEGRADATIONS, make, split
 from benchmarks.evidence.curves import mean_points
+from benchmarks.evidence.store import Store
 from dmap.training.data import heldout_names
 from scripts.demo import SAMPLE, pixels
 from toys import photograph
@@ -132,6 +134,22 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     before = kept.stat().st_mtime_ns
     assert command.main([*arguments, "--each", "1"]) == 0
     assert kept.stat().st_mtime_ns == before
+
+
+def test_processes_share_the_work_and_find_each_others(tmp_path: Path) -> None:
+    keys, done = [f"photo {index}" for index in range(12)], []
+
+    def work(key: str) -> list[tables.Row]:
+        done.append(key)
+        return [{"photo": key}]
+
+    for share in ((0, 2), (1, 2)):
+        store = Store(tmp_path, share)
+        for key in keys:
+            store.rows(key, partial(work, key))
+    assert sorted(done) == sorted(keys)
+    assert [Store(tmp_path).rows(key, partial(work, key)) for key in keys] == [[{"photo": key}] for key in keys]
+    assert len(done) == len(keys)
 
 
 def test_a_folder_without_photographs_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
