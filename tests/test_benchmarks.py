@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import cost, restore, step
+from benchmarks import cost, denoiser, restore, step
 from dmap.training.data import heldout_names
 from scripts.demo import SAMPLE, pixels
 from toys import photograph
@@ -90,3 +90,24 @@ def test_weights_stored_in_fp8_are_cast_back() -> None:
     assert torch.allclose(layer(x), expected, atol=1e-6)
     assert not torch.allclose(layer(x), plain, atol=1e-3)
     assert {p.dtype for p in layer.parameters()} == {torch.float8_e4m3fn}
+
+
+def test_the_denoisers_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Round trips are exact, and predictions take away noise that is as strong as the picture (a toy) or stronger."""
+    name = sorted(heldout_names())[0]
+    Image.fromarray(photograph(1, 128)[0].mul(255).byte().permute(1, 2, 0).numpy()).save(tmp_path / name)
+    monkeypatch.setattr(denoiser, "SIZES", (64,))
+    monkeypatch.setattr(denoiser, "TRIPS", denoiser.TRIPS[:2])
+    monkeypatch.setattr(denoiser, "STEPS", 4)
+    assert denoiser.main(["--photos", str(tmp_path), "--out", str(tmp_path / "out")]) == 0
+    row = (tmp_path / "out" / "denoiser.md").read_text().splitlines()[-1].strip("| ").split(" | ")
+    assert row[0] == "64 px"
+    assert all(float(trip) < 1e-5 for trip in row[1:3])
+    assert all(float(error) < 1 for error in row[-2:])
+    with Image.open(tmp_path / "out" / "samples.png") as sheet:
+        assert sheet.width > 4 * 128
+
+
+def test_the_denoisers_figures_need_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert denoiser.main(["--photos", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "photos" in capsys.readouterr().err

@@ -39,10 +39,10 @@ class Draws:
         return [kind(image, self.uniform(0, 1)).clamp(0, 1) for _ in range(count)]
 
     def versions(self, image: Tensor, count: int) -> list[Tensor]:
-        """``count`` versions, half of the time all of one kind, with the clean one among them one time in three."""
-        alike = self.uniform(0, 1) < 0.5
+        """``count`` versions, mostly all of one kind, with the clean one among them half of the time."""
+        alike = self.uniform(0, 1) < 0.75
         results = self.ladder(image, count) if alike else [self.one(image) for _ in range(count)]
-        if self.uniform(0, 1) < 1 / 3:
+        if self.uniform(0, 1) < 0.5:
             results[self.integer(count)] = image
         return results
 

@@ -129,7 +129,7 @@ def score_error(score: Tensor, known: Tensor) -> Tensor:
     fit = nn.functional.smooth_l1_loss(score / 10, known / 10)
     gap, known_gap = score[:, None] - score[None], known[:, None] - known[None]
     order = nn.functional.softplus(-gap * known_gap.sign() / 5)
-    return fit + 0.5 * (order * (known_gap.abs() > 2)).mean()
+    return fit + (order * (known_gap.abs() > 2)).mean()
 
 
 def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
