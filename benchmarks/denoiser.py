@@ -1,7 +1,7 @@
 """Figures of the shipped denoiser, on held-out photographs: ``python -m benchmarks.denoiser --help``.
 
-Its loss by noise level; by size of the photograph the errors of each solver's round trip (inverting, then sampling) and of
-the denoised predictions; and a sheet of unconditional samples to be looked at.
+Its loss by noise level; by size of the photograph the errors of each solver's round trip (inverting, then sampling) and
+of the denoised predictions; and a sheet of unconditional samples to be looked at.
 """
 
 from __future__ import annotations
