@@ -33,9 +33,9 @@ DEFAULT = Preset(
         "iterations": 20,
         "prior_weight": 1.0,
         "fidelity": "nlpd_colour",
-        "fidelity_weight": 60.0,
+        "fidelity_weight": 240.0,
         "rule": "adam",
-        "step_size": 0.02,
+        "step_size": 0.04,
         "target_score": 90.0,
         "shift": 8,
         "gradient": "auto",
@@ -64,27 +64,27 @@ PAPER = Preset(
 GENTLE = Preset(
     "Barely visible: for a photograph that is good already.",
     invert=DEFAULT.invert,
-    optimize={**DEFAULT.optimize, "fidelity_weight": 100.0, "step_size": 0.01},
+    optimize={**DEFAULT.optimize, "fidelity_weight": 400.0, "step_size": 0.02},
 )
 STRONG = Preset(
     "A strong change, for visible noise and blur; look at faces and text afterwards.",
     invert={**DEFAULT.invert, "steps": 6, "strength": 0.3},
-    optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 20.0, "target_score": 95.0},
+    optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 80.0, "target_score": 95.0},
 )
 OLD_PHOTOGRAPH = Preset(
     "Grain, softness and faded contrast of a scan; mask scratches with DMAP Degradation: Inpaint Mask.",
     invert={**DEFAULT.invert, "steps": 6, "strength": 0.3},
-    optimize={**DEFAULT.optimize, "iterations": 40, "fidelity_weight": 35.0},
+    optimize={**DEFAULT.optimize, "iterations": 40, "fidelity_weight": 140.0},
 )
 JPEG_RESCUE = Preset(
     "Blocks and ringing of strong compression; with DMAP Degradation: JPEG if its quality is known.",
     invert=DEFAULT.invert,
-    optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 40.0, "step_size": 0.015},
+    optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 160.0, "step_size": 0.03},
 )
 AFTER_RESTORER = Preset(
     "A light finish of what another restorer or upscaler made.",
     invert={**DEFAULT.invert, "strength": 0.1},
-    optimize={**DEFAULT.optimize, "iterations": 15, "fidelity_weight": 80.0, "step_size": 0.01},
+    optimize={**DEFAULT.optimize, "iterations": 15, "fidelity_weight": 320.0, "step_size": 0.02},
 )
 
 PRESETS: dict[str, Preset] = {

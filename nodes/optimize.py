@@ -141,11 +141,11 @@ def _inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "fidelity_weight",
-            default=60.0,
+            default=240.0,
             min=0.0,
             max=100000.0,
             step=0.5,
-            tooltip="Weight of the distance; higher stays closer to the photograph: 20 strong, 60 careful, 100 gentle.",
+            tooltip="Weight of the distance; higher stays closer to the photograph: 80 strong, 240 careful, 400 weak.",
         ),
         io.Combo.Input(
             "rule",
@@ -155,7 +155,7 @@ def _inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "step_size",
-            default=0.02,
+            default=0.04,
             min=0.0001,
             max=100.0,
             step=0.005,

@@ -172,11 +172,13 @@ def test_momentum_is_the_authors_rule() -> None:
 def test_adam_agrees_with_torch() -> None:
     rule, parameter = make_rule("adam", 0.1), torch.zeros(3, requires_grad=True)
     reference = torch.optim.Adam([parameter], lr=0.1, betas=(0.9, 0.99), eps=1e-12, maximize=True)
+    warm_up = torch.optim.lr_scheduler.LinearLR(reference, start_factor=0.25, total_iters=3)
     value = torch.zeros(3)
-    for step in range(4):
+    for step in range(6):
         gradient = torch.tensor([1.0, -2.0, 0.5]) * (step + 1)
         parameter.grad = gradient.clone()
         reference.step()
+        warm_up.step()
         value = value + rule.change(gradient)
     assert torch.allclose(value, parameter.detach(), atol=1e-6)
 

@@ -54,7 +54,7 @@ METHODS = {
     "input": Method("input"),
     "non-local means": Method("non-local means"),
     "autoencoder alone": Method("autoencoder"),
-    "MAP on pixels": Method("pixels", 0.016),
+    "MAP on pixels": Method("pixels", 0.004),
     "MAP in the autoencoder's latent": Method("latent", 0.04),
     "MAP in diffusion, EDICT": Method("diffusion", 0.04, solver="edict", gradient="keep"),
     "MAP in diffusion": Method("diffusion", 0.04),

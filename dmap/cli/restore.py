@@ -38,7 +38,7 @@ _OPTIONS: dict[str, tuple[list[str] | None, str]] = {
     "max_error": (None, "refuse to go on if inverting and coming back changes the latent by more than this share"),
     "prior_weight": (None, "weight of the quality score (0..100)"),
     "fidelity": (list(FIDELITIES), "distance to the photograph"),
-    "fidelity_weight": (None, "weight of that distance: 20 strong, 60 careful, 100 gentle"),
+    "fidelity_weight": (None, "weight of that distance: 80 strong, 240 careful, 400 weak"),
     "rule": (list(RULES), "step rule"),
     "step_size": (None, "of the step rule, in standard deviations of the latent for adam"),
     "target_score": (None, "stop at this quality score; above 100 never stops early"),
