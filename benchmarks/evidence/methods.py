@@ -56,11 +56,12 @@ METHODS = {
     "autoencoder alone": Method("autoencoder"),
     "MAP on pixels": Method("pixels", 0.004),
     "MAP in the autoencoder's latent": Method("latent", 0.04),
-    "MAP in diffusion, EDICT": Method("diffusion", 0.04, solver="edict", gradient="keep"),
-    "MAP in diffusion": Method("diffusion", 0.04),
-    "MAP in diffusion, full path": Method("diffusion", 0.04, strength=1.0, steps=6, gradient="keep"),
+    "MAP in diffusion, EDICT": Method("diffusion", 0.08, solver="edict", gradient="keep"),
+    "MAP in diffusion": Method("diffusion", 0.08),
+    "MAP in diffusion, nodes' defaults": Method("diffusion", float(DEFAULT["step_size"])),
+    "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=6, gradient="keep"),
 }
-OURS = "MAP in diffusion"
+OURS, DEFAULTS = "MAP in diffusion", "MAP in diffusion, nodes' defaults"
 
 
 @dataclass(frozen=True)

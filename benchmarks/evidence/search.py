@@ -10,7 +10,7 @@ import torch
 from . import tables
 from .cells import Cells
 from .judges import Judges
-from .methods import METHODS, OURS, Budget, Method, Tools, restore
+from .methods import DEFAULTS, METHODS, Budget, Method, Tools, restore
 from .store import Store, judged
 from .tables import Row
 
@@ -35,7 +35,7 @@ def searched(batches: list[Cells], store: Store, budget: Budget, judges: Judges)
     tools = Tools()
     steps: list[Row] = []
     for index, (name, method) in enumerate(METHODS.items()):
-        for size in STEP_SIZES.get(method.space, ()):
+        for size in () if name == DEFAULTS else STEP_SIZES.get(method.space, ()):
             tried = replace(method, step_size=size)
             steps += store.rows(f"step {index} {size:g}", partial(_reached, tools, batches, tried, budget, name))
             print(steps[-1:], flush=True)
@@ -43,7 +43,7 @@ def searched(batches: list[Cells], store: Store, budget: Budget, judges: Judges)
     for strength in STRENGTHS:
         for weight in FIDELITY_WEIGHTS:
             title = f"strength {strength:g}, fidelity weight {weight:g}"
-            tried, climb = replace(METHODS[OURS], strength=strength), replace(budget, fidelity_weight=weight)
+            tried, climb = replace(METHODS[DEFAULTS], strength=strength), replace(budget, fidelity_weight=weight)
             grid += store.rows(title, partial(_all, judges, tools, batches, tried, climb, title))
             print(title, flush=True)
     return steps, grid
