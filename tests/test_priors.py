@@ -1,7 +1,6 @@
 """Properties that every prior must have, the common scale, and what is said when one cannot be had."""
 
 import itertools
-import os
 import re
 import subprocess
 import sys
@@ -18,14 +17,13 @@ from dmap.priors.pyiqa_adapter import PyiqaPrior
 from dmap.priors.random_weights import RandomFiles
 from dmap.priors.weights import NOWHERE
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
+from scripts import niqe
 from scripts.demo import CLEAN, pixels
 from toys import SmoothnessPrior, photograph
 
 ROOT = Path(__file__).resolve().parent.parent
-NIQE = os.environ.get("NIQE_PARAMETERS", "")
-needs_niqe = pytest.mark.skipif(
-    not NIQE, reason="nothing is downloaded; name NIQE's niqe_modelparameters.mat in NIQE_PARAMETERS to run it"
-)
+NIQE = niqe.parameters()
+needs_niqe = pytest.mark.skipif(NIQE is None, reason=niqe.MISSING)
 BUILDERS = {
     **PRIORS,
     "smoothness": SmoothnessPrior,
@@ -88,7 +86,7 @@ def test_sizes_and_channels_are_checked(name: str) -> None:
 @pytest.mark.parametrize("kind", ["blur", "noise", "jpeg"])
 def test_more_degradation_never_scores_higher(name: str, kind: str) -> None:
     """On the sample photograph, with real weights; 1 point of tolerance."""
-    store = WeightStore((Path(NIQE).parent,)) if NIQE else NOWHERE
+    store = WeightStore((NIQE.parent,)) if NIQE else NOWHERE
     clean, generator = pixels(CLEAN), torch.Generator().manual_seed(0)
     versions = {
         "blur": [gaussian_blur(clean, sigma) for sigma in (0.7, 1.2, 2.0)],

@@ -27,14 +27,13 @@ from dmap.priors.pyiqa_adapter import PyiqaPrior, build
 from dmap.priors.random_weights import RandomFiles
 from dmap.priors.stored import StoredFiles
 from dmap.priors.weights import NOWHERE
+from scripts import niqe
 from scripts.demo import pixels
 from toys import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
-PARAMETERS = os.environ.get("NIQE_PARAMETERS", "")
-needs_niqe = pytest.mark.skipif(
-    not PARAMETERS, reason="nothing is downloaded; name NIQE's niqe_modelparameters.mat in NIQE_PARAMETERS to run it"
-)
+PARAMETERS = niqe.parameters()
+needs_niqe = pytest.mark.skipif(PARAMETERS is None, reason=niqe.MISSING)
 # pyiqa's published scores of the five images that its package carries.
 PUBLISHED = [15.6538, 3.6549, 3.2342, 3.1922, 9.0722]
 CNNIQA = "CNNIQA_koniq10k-e6f14c91.pth"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 from dmap.fidelity import fidelity
 from dmap.models import load_model
 from dmap.priors import Prior
+from scripts import niqe
 from scripts.demo import psnr
 
 # Name -> (digits to show, +1 if higher is better and -1 if lower is).
@@ -35,8 +34,7 @@ NO_REFERENCE = ("judge", "niqe", "piqe")
 class Judges:
     """All ``MEASURES`` of images against their originals; the pyiqa ones only where pyiqa is installed.
 
-    NIQE's parameters are read from the file that the environment variable NIQE_PARAMETERS names; without it NIQE is
-    left out, since pyiqa would download them.
+    Without NIQE's parameters (``scripts/niqe.py`` finds them) NIQE is left out, since pyiqa would download them.
 
     Args:
         judge: a model of the recipe ``python -m dmap.training judge``, shipped name or file, which no prior uses.
@@ -48,14 +46,14 @@ class Judges:
             import pyiqa
         except ImportError:
             return
-        parameters = os.environ.get("NIQE_PARAMETERS", "")
+        parameters = niqe.parameters()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for name in ("vif", "piqe", "niqe"):
                 if name != "niqe":
                     self.extra[name] = pyiqa.create_metric(name, device="cpu")
-                elif Path(parameters).is_file():
-                    self.extra[name] = pyiqa.create_metric(name, device="cpu", pretrained_model_path=parameters)
+                elif parameters is not None:
+                    self.extra[name] = pyiqa.create_metric(name, device="cpu", pretrained_model_path=str(parameters))
 
     def measure(self, image: Tensor, clean: Tensor, prior: Prior) -> dict[str, float]:
         """Of one (1, 3, h, w) in [0, 1]; the prior's score is what was climbed and proves nothing."""
