@@ -41,6 +41,8 @@ def trace_of(prompt: dict[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_restore_demo(server: Server, demo_prompt: dict[str, Any]) -> None:
+    (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
+    demo_prompt[optimise]["inputs"]["iterations"] = 8  # the view shifts in each, so the first few may score lower
     outputs = server.run(demo_prompt)
     photograph = np.asarray(Image.open(server.base / "input" / "small.png").convert("RGB"), dtype=np.float64) / 255
     restored = picture(server, by_title(demo_prompt, outputs, "Restored")["images"][0])
@@ -50,7 +52,7 @@ def test_restore_demo(server: Server, demo_prompt: dict[str, Any]) -> None:
     both = picture(server, by_title(demo_prompt, outputs, "Before | after")["images"][0])
     assert both.shape[1] == 2 * photograph.shape[1]
     trace = trace_of(demo_prompt, outputs)
-    assert len(trace["rows"]) == 4
+    assert len(trace["rows"]) == 9
     assert max(row["objective"][0] for row in trace["rows"]) > trace["rows"][0]["objective"][0]
     plot = picture(server, by_title(demo_prompt, outputs, "Trace")["images"][0])
     assert plot.shape == (640, 960, 3)
