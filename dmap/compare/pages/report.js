@@ -3,6 +3,7 @@
 // Framed: the model itself; dashed: a judge that shares a network with it.
 const kin = (row, column) => (DATA.models[row] === DATA.judges[column] ? "own" : DATA.related[row][column] ? "kin" : "");
 
+const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const chosen = { degradation: null, level: null, kind: "gains" };
 function group() {
   return DATA.groups.find((one) => one.degradation === chosen.degradation && one.level === chosen.level) || DATA.groups[0];
@@ -28,7 +29,7 @@ function drawMatrix() {
 function drawGroup() {
   const found = group();
   $("scope").textContent = found.conditions
-    ? `${found.conditions} starts of ${found.photographs} photographs, all models at the same fidelity`
+    ? `${many(found.conditions, "start")} of ${many(found.photographs, "photograph")}, all models at the same fidelity`
     : "no start at which all models reached the same fidelity";
   const empty = found.conditions === 0;
   for (const id of ["cross", "scatter", "excess", "attack", "standing"]) $(id).replaceChildren();
@@ -86,7 +87,7 @@ function findings() {
     const falls = order.filter((index) => all.others.mean[index] < 0).map((index) => DATA.models[index]);
     if (falls.length) items.push(`By the unrelated judges' mean, the outputs of ${falls.join(", ")} are worse than the start.`);
     if (all.photographs < 10) {
-      items.push(`With ${all.photographs} photographs the standard errors are rough; differences within them say nothing.`);
+      items.push(`With ${many(all.photographs, "photograph")} the standard errors are rough; differences within them say nothing.`);
     }
   } else if (all.conditions) {
     items.push("A model has no judge that shares no network with it, so nothing can be confirmed or denied: add judges.");
@@ -94,11 +95,10 @@ function findings() {
     items.push("No start was brought to the same fidelity by all models, so nothing can be compared: see the record.");
   }
   if (DATA.unmatched.length) {
-    items.push(`${DATA.unmatched.length} starts are left out of the figures, because a model is not at the wanted fidelity.`);
+    items.push(`${many(DATA.unmatched.length, "start")} left out of the figures, because a model is not at the wanted fidelity.`);
   }
-  if (DATA.skipped.length) items.push(`${DATA.skipped.length} photographs could not be used; they are listed in the record.`);
+  if (DATA.skipped.length) items.push(`${many(DATA.skipped.length, "photograph")} could not be used: see the record.`);
   $("findings").replaceChildren(...items.map((item) => make("li", {}, item)));
-  const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
   $("lead").textContent = `${many(DATA.photographs.length, "photograph")}, ` +
     `${many(DATA.plan.degradations.length, "degradation")}, ${many(DATA.plan.levels.length, "fidelity level")}, ` +
     `${many(DATA.models.length, "model")} climbed and ${many(DATA.judges.length, "judge")}. Every ascent had the same start, ` +
