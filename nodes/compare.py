@@ -170,7 +170,7 @@ def _inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "fidelity_weight",
-            default=60.0,
+            default=Plan.fidelity_weight,
             min=0.1,
             max=100000.0,
             step=0.5,
@@ -179,7 +179,7 @@ def _inputs() -> list[io.Input]:
         io.Combo.Input("rule", options=list(RULES), default="adam", tooltip="Step rule, the same for all."),
         io.Float.Input(
             "step_size",
-            default=0.02,
+            default=Plan.step_size,
             min=0.0001,
             max=100.0,
             step=0.005,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,12 @@ import torch
 from PIL import Image
 
 from comparetoys import LevelPrior, comparison, models, plan
+from dmap import presets
 from dmap.cli import main
 from dmap.compare import results, specs, statistics
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import from_bytes, read_folder
+from dmap.compare.plan import Plan
 from dmap.compare.run import Progress
 from dmap.compare.search import RANGE, search
 from dmap.fidelity import fidelity
@@ -184,6 +188,12 @@ def test_bad_plans_are_refused(change: dict[str, object], words: str) -> None:
         plan(**change)
 
 
+def test_the_ascent_is_the_nodes_own_by_default() -> None:
+    usual, ours = presets.values("default"), Plan(priors=("a", "b"))
+    for name in ("fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift", "solver", "steps", "strength"):
+        assert getattr(ours, name) == usual[name], name
+
+
 def test_unreadable_photographs_are_skipped_and_listed(tmp_path: Path) -> None:
     array = photograph(1, 100)[0].mul(255).byte().permute(1, 2, 0).numpy()
     Image.fromarray(array).save(tmp_path / "good.png")
@@ -299,3 +309,23 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [one["name"] for one in index["skipped"]] == ["broken.jpg"]
     assert len(index["photographs"][0]["sha256"]) == 64
     assert len(list((out / "cells").iterdir())) == 2
+
+
+def test_four_shipped_priors_without_a_download_or_pyiqa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the comparison asked the network for something")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setitem(sys.modules, "pyiqa", None)  # as if it were not installed
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    array = photograph(1, 96)[0].mul(255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(array).save(photos / "one.png")
+    priors = ["dmap_quality", "dmap_nss", "dmap_spectrum", "robust(dmap_quality)"]
+    options = ["--size", "96", "--iterations", "1", "--steps", "1", "--searches", "1", "--tolerance", "0.9"]
+    assert main(["compare", "--photos", str(photos), "--out", str(out), *options, "--priors", *priors]) == 0
+    found = results.load(Folder(out))
+    assert found.names == priors
+    assert np.isfinite(found.gains).all()
+    kin = {(found.names[row], found.judges[column]) for row, column in np.argwhere(found.related)}
+    assert kin - {(name, name) for name in priors} == {(priors[0], priors[3]), (priors[3], priors[0])}

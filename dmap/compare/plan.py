@@ -35,7 +35,7 @@ class Plan:
         searches: ascents that the search for a prior weight may take, a cell.
         size: side of the central square in pixels; 0 keeps photographs as they are, cut to the autoencoder's grid.
         fidelity, fidelity_weight, iterations, rule, step_size, shift, seed: of the ascent, see ``Objective`` and
-            ``AscentSettings``; it never stops early, so that all spend the same.
+            ``AscentSettings``; by default the nodes' own. It never stops early, so that all spend the same.
         solver, steps, strength: of the inversion.
     """
 
@@ -47,10 +47,10 @@ class Plan:
     searches: int = 8
     size: int = 256
     fidelity: str = "nlpd_colour"
-    fidelity_weight: float = 60.0
+    fidelity_weight: float = 240.0
     iterations: int = 20
     rule: str = "adam"
-    step_size: float = 0.02
+    step_size: float = 0.04
     shift: int = 8
     seed: int = 0
     solver: str = "residual_ddim"

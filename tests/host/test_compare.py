@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from comparetoys import LevelPrior, comparison
+from dmap.cli import main
+from scripts import workflow
 from scripts.host import HostError, Server
 
 SETTINGS = {
@@ -95,3 +98,39 @@ def test_an_interrupt_keeps_finished_cells(server: Server, tools: dict[str, Any]
         server.wait(prompt, tick=tick)
     assert len(list((folder / "cells").glob("*.safetensors"))) == 1
     assert (folder / "comparison.json").is_file()
+
+
+def test_four_priors_with_compositions(server: Server, tools: dict[str, Any]) -> None:
+    graph, compare = graph_of(tools, ["dmap_quality", "dmap_nss"], folder="four", searches=1)
+    inputs = graph.prompt[compare]["inputs"]
+    robust = graph.add("DMAPRobustPrior", prior=inputs["prior_1"], views=2, shift=4, noise=0.01, seed=0)
+    weights = {f"weight_{number}": 1.0 for number in range(1, 5)}
+    mix = graph.add("DMAPMixPriors", mode="mean", prior_1=inputs["prior_2"], prior_2=inputs.pop("judge_1"), **weights)
+    inputs.update(prior_3=[robust, 0], prior_4=[mix, 0])
+    server.run(graph.prompt)
+    data = json.loads((server.base / "output" / "four" / "report.json").read_text(encoding="utf-8"))
+    assert len(set(data["judges"])) == 4
+    assert len(list((server.base / "output" / "four" / "cells").iterdir())) == 4
+
+
+def test_a_proposed_mixture_is_offered_by_name_and_restores(
+    tmp_path: Path, server: Server, demo_prompt: dict[str, Any]
+) -> None:
+    """The weights come from toys under the shipped priors' names; the file and the host are real."""
+    names = ("dmap_quality", "dmap_nss", "dmap_spectrum")
+    toys = {name: LevelPrior(name, channel, 0.7) for channel, name in enumerate(names)}
+    comparison(tmp_path / "toys", count=2, named=toys, priors=names).run()
+    iqa = server.base / "models" / "iqa"
+    iqa.mkdir(exist_ok=True)
+    assert main(["propose-prior", str(tmp_path / "toys"), "--name", "host_proposed", "--out", str(iqa)]) == 0
+    try:
+        parts = json.loads((iqa / "host_proposed.json").read_text(encoding="utf-8"))["parts"]
+        assert len(parts) > 1
+        offered = server.get("/object_info/DMAPLoadPrior")["DMAPLoadPrior"]["input"]["required"]["name"]
+        assert "file:host_proposed.json" in offered[1]["options"]
+        (loader,), (optimise,) = (workflow.nodes_of(demo_prompt, kind) for kind in ("DMAPLoadPrior", "DMAPOptimize"))
+        demo_prompt[loader]["inputs"]["name"] = "file:host_proposed.json"
+        rows = json.loads(server.run(demo_prompt)[optimise]["dmap_trace"][0])["rows"]
+        assert max(row["prior"][0] for row in rows) > rows[0]["prior"][0]
+    finally:
+        (iqa / "host_proposed.json").unlink(missing_ok=True)
