@@ -190,7 +190,8 @@ def test_bad_plans_are_refused(change: dict[str, object], words: str) -> None:
 
 def test_the_ascent_is_the_nodes_own_by_default() -> None:
     usual, ours = presets.values("default"), Plan(priors=("a", "b"))
-    for name in ("fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift", "solver", "steps", "strength"):
+    inversion = ("solver", "steps", "strength")
+    for name in ("fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift", *inversion):
         assert getattr(ours, name) == usual[name], name
 
 
