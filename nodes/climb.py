@@ -14,9 +14,8 @@ from ..dmap import memory
 from ..dmap.ascent import Ascent, AscentSettings
 from ..dmap.chain import Chain
 from ..dmap.degradations import Degradation
-from ..dmap.fidelity import Fidelity
 from ..dmap.fidelity import fidelity as make_fidelity
-from ..dmap.gradients import ALL, AUTO, GRADIENTS, GradientStrategy, Keep, make_gradient
+from ..dmap.gradients import GradientStrategy
 from ..dmap.judge import Judge, warnings
 from ..dmap.latent_prior import LatentPrior
 from ..dmap.layout import Layout
@@ -25,7 +24,7 @@ from ..dmap.path import Path
 from ..dmap.priors import Prior, check_gradient
 from ..dmap.regions import Region, on_latent
 from ..dmap.solvers import make_solver
-from ..dmap.tiles import TiledFidelity, TiledPrior, lay_out
+from ..dmap.tiles import lay_out, tiled_fidelity, tiled_gradient, tiled_prior
 from .host import images, picture, session
 from .options import HostRegion, Safeguards
 
@@ -55,10 +54,6 @@ class Problem:
         return session.HostPrior.of(self.prior.prior, *parts).patchers
 
 
-def _tiled(prior: Prior, layout: Layout) -> Prior:
-    return TiledPrior(prior, layout.tile, layout.overlap) if layout.tile else prior
-
-
 def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widgets: dict[str, Any]) -> Ascent:
     """The ascent, ready to run; the prior's gradient has been checked on the photograph.
 
@@ -68,7 +63,7 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     assert host.decode is not None
     path, layout, safe = problem.path.path.to(host.device), problem.path.path.layout, problem.safeguards
     # Clones: what nodes make under inference mode cannot be saved for a backward pass.
-    y, prior = problem.photograph.to(host.device).clone(), _tiled(problem.prior.prior, layout)
+    y, prior = problem.photograph.to(host.device).clone(), tiled_prior(problem.prior.prior, layout)
     known = problem.path.photograph
     backdrop = y if known is None else known[:, :3].to(host.device).clone().clamp(0, 1)
     mask = None if problem.path.mask is None else problem.path.mask.to(host.device).clone()
@@ -76,10 +71,9 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     denoise, decode = lay_out(host.denoise, host.decode, layout, ratio, path.latent, backdrop)
     strategy, note = _gradient(str(widgets["gradient"]), path, host)
     chain = Chain(path, denoise, decode, strategy, host.decode)
-    distance: Fidelity = make_fidelity(widgets["fidelity"])
     objective = Objective(
         prior,
-        TiledFidelity(distance, layout.tile, layout.overlap) if layout.tile else distance,
+        tiled_fidelity(make_fidelity(widgets["fidelity"]), layout),
         y,
         widgets["prior_weight"],
         widgets["fidelity_weight"],
@@ -113,9 +107,7 @@ def _gradient(name: str, path: Path, host: session.Session) -> tuple[GradientStr
     """How gradients are computed within the host's free memory, and that in words."""
     assert host.decode is not None
     if path.layout.tile:
-        # Each tile computes itself again; keeping a call keeps no more than its tiles' inputs.
-        exact = name == AUTO or GRADIENTS[name].exact
-        return make_gradient(Keep.name if exact else name, ALL), []
+        return tiled_gradient(name), []
     calls = make_solver(path.solver).evaluations * path.schedule.steps
     sigma, free = path.schedule.sigmas[0], host.free_memory()
     strategy, note = memory.plan(
@@ -128,7 +120,7 @@ def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior
     terms = []
     for region in problem.regions:
         mask = picture.mask_for(region.mask, problem.path, vae, node, "regions")
-        own = prior if region.prior is None else _tiled(region.prior.prior, problem.path.path.layout)
+        own = prior if region.prior is None else tiled_prior(region.prior.prior, problem.path.path.layout)
         terms.append(Region(own, region.weight, None if mask is None else mask.to(host.device).clone()))
     return terms
 
@@ -136,7 +128,7 @@ def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior
 def _judge(safe: Safeguards | None, layout: Layout) -> Judge | None:
     if safe is None or safe.judge is None:
         return None
-    return Judge(_tiled(safe.judge.prior, layout), safe.patience, safe.tolerance, safe.keep == "judge")
+    return Judge(tiled_prior(safe.judge.prior, layout), safe.patience, safe.tolerance, safe.keep == "judge")
 
 
 def _line(ascent: Ascent) -> str:

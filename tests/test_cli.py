@@ -166,3 +166,17 @@ def test_pictures_are_read_upright(tmp_path: Path) -> None:
     image = common.read_picture(turned)
     assert image.shape == (1, 3, 40, 20)
     assert torch.allclose(image[0, 0].mean(), torch.tensor(200 / 255), atol=0.02)
+
+
+def test_tiles_on_the_command_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Near the whole at a small step; a tile that is too small is named."""
+    pixels = []
+    for name, tile in (("whole", "0"), ("tiles", "64")):
+        out = photo.with_name(f"{name}.png")
+        arguments = ["--steps", "1", "--iterations", "1", "--step-size", "0.001", "--tile", tile]
+        assert main(["restore", str(photo), str(out), *arguments]) == 0
+        pixels.append(common.read_picture(out))
+    assert pixels[0].shape == pixels[1].shape
+    assert 0 < float((pixels[0] - pixels[1]).abs().mean()) < 0.02
+    assert main(["restore", str(photo), str(photo.with_name("no.png")), "--tile", "16"]) != 0
+    assert "tile: got 16" in capsys.readouterr().err

@@ -13,10 +13,12 @@ from .. import memory
 from ..ascent import Ascent, AscentSettings
 from ..chain import Chain
 from ..decoding import Decoding
+from ..denoiser import Denoiser
 from ..diffusers_adapter import from_diffusers, load_single_file
 from ..diffusion import LatentDiffusion, shipped
 from ..fidelity import FIDELITIES, fidelity
-from ..gradients import AUTO, GRADIENTS
+from ..gradients import AUTO, GRADIENTS, GradientStrategy
+from ..layout import Layout
 from ..objective import Objective
 from ..path import Path as LatentPath
 from ..presets import PRESETS, Value, values
@@ -24,6 +26,7 @@ from ..priors import WeightStore, check_gradient, load_prior
 from ..rules import RULES
 from ..schedule import Schedule
 from ..solvers import SOLVERS, make_solver, round_trip_error
+from ..tiles import lay_out, tiled_fidelity, tiled_gradient, tiled_prior
 from . import common
 
 NAME = "restore"
@@ -61,6 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
     )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=0,
+        metavar="PX",
+        help="side of the tiles in which the networks see a large photograph, overlapping by an eighth; 0 is whole "
+        "(default: 0)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random; the same gives the same image")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())
@@ -90,7 +101,8 @@ def run(options: argparse.Namespace) -> int:
     device, settings = common.device_of(options.device), _settings(options)
     model = _model(options, device)
     padded = _pad(photograph, model.multiple).to(device)
-    ascent = _prepare(model, padded, settings, options)
+    layout = Layout(tile=options.tile, overlap=options.tile // 8)
+    ascent = _prepare(model, padded, layout, settings, options)
     progress = common.Progress(ascent.settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:
@@ -134,14 +146,19 @@ def _pad(image: Tensor, multiple: int) -> Tensor:
 
 
 def _prepare(
-    model: LatentDiffusion, photograph: Tensor, settings: dict[str, Value], options: argparse.Namespace
+    model: LatentDiffusion,
+    photograph: Tensor,
+    layout: Layout,
+    settings: dict[str, Value],
+    options: argparse.Namespace,
 ) -> Ascent:
     """Check every setting and invert the photograph."""
     store = WeightStore((options.weights,) if options.weights else ())
     prior = load_prior(options.prior, store).to(photograph.device).eval().requires_grad_(False)
+    distance = fidelity(str(settings["fidelity"]))
     objective = Objective(
-        prior,
-        fidelity(str(settings["fidelity"])),
+        tiled_prior(prior, layout),
+        tiled_fidelity(distance, layout),
         photograph,
         float(settings["prior_weight"]),
         float(settings["fidelity_weight"]),
@@ -156,27 +173,33 @@ def _prepare(
     )
     schedule = Schedule.from_table(model.table, int(settings["steps"]), float(settings["strength"]))
     if objective.prior_weight > 0:
-        check_gradient(prior, photograph)
-    path = _invert(model, photograph, schedule, str(settings["solver"]), float(settings["max_error"]))
-    decoding, sigma = Decoding(model.decode, model.decoder), path.schedule.sigmas[0]
-    calls = make_solver(path.solver).evaluations * path.schedule.steps
-    strategy, note = memory.plan(
-        str(settings["gradient"]),
-        lambda u: model.denoise(u, sigma),
-        decoding,
-        path.latent,
-        calls,
-        memory.free_bytes(model.device),
-        model.modules,
-    )
-    ascent = Ascent(Chain(path, model.denoise, decoding, strategy), objective, climb)
-    ascent.trace.notes.append(note)
+        side = max(layout.tile, prior.info.min_size) if layout.tile else max(photograph.shape[-2:])
+        check_gradient(prior, photograph[..., :side, :side])
+    latent = model.encode(photograph)
+    ratio, decoding = photograph.shape[-1] // latent.shape[-1], Decoding(model.decode, model.decoder)
+    denoise, decode = lay_out(model.denoise, decoding, layout, ratio, latent, photograph)
+    path = _invert(denoise, latent, schedule, str(settings["solver"]), float(settings["max_error"]))
+    strategy, notes = _gradient(model, decoding, path, layout, str(settings["gradient"]))
+    ascent = Ascent(Chain(path, denoise, decode, strategy, decoding), objective, climb)
+    ascent.trace.notes += notes
     return ascent
 
 
-def _invert(
-    model: LatentDiffusion, photograph: Tensor, schedule: Schedule, solver: str, max_error: float
-) -> LatentPath:
+def _gradient(
+    model: LatentDiffusion, decoding: Decoding, path: LatentPath, layout: Layout, name: str
+) -> tuple[GradientStrategy, list[str]]:
+    """How gradients are computed within the free memory, and that in words."""
+    if layout.tile:
+        return tiled_gradient(name), []
+    sigma, calls = path.schedule.sigmas[0], make_solver(path.solver).evaluations * path.schedule.steps
+    free = memory.free_bytes(model.device)
+    strategy, note = memory.plan(
+        name, lambda u: model.denoise(u, sigma), decoding, path.latent, calls, free, model.modules
+    )
+    return strategy, [note]
+
+
+def _invert(denoiser: Denoiser, latent: Tensor, schedule: Schedule, solver: str, max_error: float) -> LatentPath:
     method = make_solver(solver)
     progress = common.Progress(
         method.inversion_evaluations(schedule.steps) + method.evaluations * schedule.steps, "inverting"
@@ -185,13 +208,13 @@ def _invert(
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:
         nonlocal done
-        result = model.denoise(u, sigma)
+        result = denoiser(u, sigma)
         done += 1
         progress.update(done)
         return result
 
     with torch.no_grad():
-        path = method.invert(denoise, schedule, model.encode(photograph))
+        path = method.invert(denoise, schedule, latent)
         off = float(round_trip_error(method, denoise, path))
     progress.close()
     if not off <= max_error:
