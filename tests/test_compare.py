@@ -14,14 +14,14 @@ import pytest
 import torch
 from PIL import Image
 
-from comparetoys import LevelPrior, comparison, models, plan
-from dmap import presets
+from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
+from dmap import presets, tensorfile
 from dmap.cli import main
 from dmap.compare import results, specs, statistics
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import from_bytes, read_folder
-from dmap.compare.plan import Plan
-from dmap.compare.run import Progress
+from dmap.compare.plan import METHOD, Plan
+from dmap.compare.run import Comparison, Progress
 from dmap.compare.search import RANGE, search
 from dmap.fidelity import fidelity
 from dmap.priors import load_prior
@@ -114,6 +114,53 @@ def test_damaged_cells_are_made_again_and_a_new_training_counts_as_new(tmp_path:
     changed = {**models(), "red": LevelPrior("red", 0, 0.7)}
     comparison(tmp_path, named=changed, **options).run()  # type: ignore[arg-type]
     assert len(list((tmp_path / "cells").iterdir())) == 4
+
+
+OTHER: dict[str, object] = {
+    "tolerance": 0.2, "searches": 5, "size": 32, "fidelity": "l1", "fidelity_weight": 5.0, "iterations": 3,
+    "rule": "momentum", "step_size": 0.5, "shift": 2, "seed": 1, "solver": "edict", "steps": 9, "strength": 0.9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [*METHOD, "photograph", "network", "training"])
+def test_what_decides_a_result_is_in_its_name(tmp_path: Path, what: str) -> None:
+    """Otherwise a folder would take results of other settings, pictures or weights for these."""
+
+    def keys(folder: Path, **changed: object) -> set[str]:
+        pictures, engine, named = photographs(1), PixelEngine(), models()
+        if what == "photograph" and changed:  # another picture under the same name
+            pictures = [replace(photographs(2)[1], name=pictures[0].name)]
+        elif what == "network" and changed:
+            engine.fingerprint = "other pixels"
+        elif what == "training" and changed:
+            named = {name: LevelPrior(name, 0, 0.3) for name in named}
+        settings = {what: OTHER[what]} if changed and what in OTHER else {}
+        Comparison(plan(**settings), Folder(folder), pictures, [], named, engine)
+        return set(json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["cells"])
+
+    before = keys(tmp_path / "a")
+    assert keys(tmp_path / "b") == before
+    assert not before & keys(tmp_path / "c", other=True)
+
+
+def test_matched_means_within_the_tolerance(tmp_path: Path) -> None:
+    """With a single ascent most miss: near misses are no matches either."""
+    comparison(tmp_path, count=3, levels=(1e-4, 3e-4, 6e-4, 1e-3, 3e-3), searches=1).run()
+    cells = [cell for one in results.load(Folder(tmp_path)).conditions for cell in one.cells if cell is not None]
+    misses = [abs(cell.distance - cell.target) / (0.1 * cell.level) for cell in cells]
+    assert any(1 < miss < 5 for miss in misses)
+    assert [cell.matched for cell in cells] == [miss <= 1 for miss in misses]
+
+
+def test_cells_of_another_version_are_made_again(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    comparison(tmp_path, count=1, degradations=("none",)).run()
+    victim = next((tmp_path / "cells").iterdir())
+    images, header = tensorfile.read(victim, "cell", "")
+    tensorfile.write(victim, images, {**header, "version": "99"})
+    assert folder.read_images("cells", victim.stem) is None
+    comparison(tmp_path, count=1, degradations=("none",)).run()
+    assert folder.read_images("cells", victim.stem) is not None
 
 
 def test_a_start_without_all_scores_counts_nowhere(tmp_path: Path) -> None:
