@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
 from dmap import presets, tensorfile
+from dmap.chain import Chain, keep_activations
 from dmap.cli import main
 from dmap.compare import results, specs, statistics
 from dmap.compare.folder import Folder
@@ -150,6 +152,32 @@ def test_matched_means_within_the_tolerance(tmp_path: Path) -> None:
     misses = [abs(cell.distance - cell.target) / (0.1 * cell.level) for cell in cells]
     assert any(1 < miss < 5 for miss in misses)
     assert [cell.matched for cell in cells] == [miss <= 1 for miss in misses]
+
+
+def test_a_start_that_one_model_missed_counts_for_none(finished: Path) -> None:
+    found = results.load(Folder(finished))
+    first, cell = found.conditions[0], found.conditions[0].cells[1]
+    assert cell is not None
+    missed = replace(first, cells=(first.cells[0], replace(cell, matched=False), *first.cells[2:]))
+    chosen = replace(found, conditions=[missed, *found.conditions[1:]]).select().tolist()
+    assert chosen == [number for number in found.select().tolist() if number != 0]
+
+
+def test_the_level_is_beyond_the_start(tmp_path: Path) -> None:
+    """An autoencoder that changes the picture: its own distance is nobody's merit or fault."""
+
+    class DimEngine(PixelEngine):
+        def chain(self, photograph: Tensor, plan: Plan) -> Chain:
+            whole = super().chain(photograph, plan)
+            return Chain(whole.path, whole.denoise, lambda x: 0.97 * x, keep_activations)
+
+    settings = plan(degradations=("none",))
+    Comparison(settings, Folder(tmp_path), photographs(1), [], models(), DimEngine()).run()
+    (condition,) = results.load(Folder(tmp_path)).conditions
+    assert condition.input.start_distance > condition.level / 2
+    for cell in condition.cells:
+        assert cell is not None
+        assert cell.target == pytest.approx(condition.input.start_distance + condition.level)
 
 
 def test_cells_of_another_version_are_made_again(tmp_path: Path) -> None:

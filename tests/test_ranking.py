@@ -70,6 +70,18 @@ def test_a_known_ranking_comes_back(tmp_path: Path, key: study.Study) -> None:
         assert strength == pytest.approx(TRUTH[name], abs=0.5)
 
 
+def test_each_degradation_has_its_own_ranking(tmp_path: Path, key: study.Study) -> None:
+    """Observers who turn their taste round on noise: so does that ranking, and only that one."""
+    noisy = {trial.id for trial in key.trials if trial.kind != "catch" and trial.degradation == "noise"}
+    ballots = [ballot(key, f"o{number}", number) for number in range(20)]
+    for row in (row for content in ballots for row in content["votes"] if row["trial"] in noisy):
+        row["choice"] = {"left": "right", "right": "left"}[row["choice"]]
+    observers, _ = votes.read(save(tmp_path, [seal(content) for content in ballots]), key)
+    found = ranking.by_degradation(observers, key.models, samples=20, seed=0)
+    assert found["none"].models == ["red", "smooth", "grey"]
+    assert found["noise"].models == ["grey", "smooth", "red"]
+
+
 def test_intervals_shrink_with_observers_and_cover_the_truth(key: study.Study, tmp_path: Path) -> None:
     width, covered = {5: 0.0, 40: 0.0}, []
     for repeat in range(6):

@@ -168,6 +168,12 @@ def test_a_check_tells_yes_from_no(folder: Path) -> None:
     verdict = mixture.check(worse, "red", ["smooth", "grey"])["verdict"]
     assert verdict.startswith("No")
     assert "worse than smooth, grey" in verdict
+    last = np.array([one.input.photograph == found.conditions[-1].input.photograph for one in found.conditions])
+    mixed = np.where(last, -40.0, 30.0)[:, None, None] * np.array([0, 1.0, 0])[None, :, None]
+    unsure = mixture.check(replace(found, scores=found.scores + mixed), "red", ["smooth", "grey"])
+    assert all(row["difference"] > 0 > row["low"] for row in unsure["rows"][1:])
+    assert unsure["verdict"].startswith("No")
+    assert "nothing is shown either way" in unsure["verdict"]
     shared = [{"smooth"}, {"smooth", "grey"}, {"grey"}]
     alone = replace(
         found, judges=found.judges[:3], parts=shared, scores=found.scores[..., :3], start=found.start[:, :3]
