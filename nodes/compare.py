@@ -16,7 +16,7 @@ from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
 from ..dmap.fidelity import FIDELITIES
 from ..dmap.rules import RULES
-from .host import engine, files, images, picture, session
+from .host import checks, engine, files, images, picture, session
 from .schema import schema
 from .sockets import PathSocket, PriorSocket
 
@@ -70,8 +70,8 @@ class DMAPCompare(io.ComfyNode):
         seed: int,
         **others: session.HostPrior | None,
     ) -> io.NodeOutput:
-        session.check_vae(vae, NODE)
-        session.check_vae_fits(vae, path, NODE)
+        checks.check_vae(vae, NODE)
+        checks.check_vae_fits(vae, path, NODE)
         if path.mask is not None or path.path.layout.tile:
             raise ValueError(f"{NODE}, socket 'path': masks and tiles are not for comparisons; invert without them")
         batch = picture.reference(image, path, vae, NODE)

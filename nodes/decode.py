@@ -11,7 +11,7 @@ from torch import Tensor
 from ..dmap.finish import COLOURS, assemble, return_detail, transfer_colour
 from ..dmap.solvers import make_solver
 from ..dmap.tiles import lay_out
-from .host import images, picture, session
+from .host import checks, images, picture, session
 from .schema import schema
 from .sockets import PathSocket
 
@@ -55,8 +55,8 @@ class DMAPDecode(io.ComfyNode):
         colour: str = "low_pass",
         detail: float = 0.0,
     ) -> io.NodeOutput:
-        session.check_vae(vae, NODE)
-        session.check_vae_fits(vae, path, NODE)
+        checks.check_vae(vae, NODE)
+        checks.check_vae_fits(vae, path, NODE)
         with images.named_errors(NODE):
             path = replace(path, path=path.path.at(strength))
         if photograph is not None:

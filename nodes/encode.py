@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from .host import images, picture, session
+from .host import checks, images, picture
 from .schema import schema
 
 NODE = "DMAP Encode Photo"
@@ -44,7 +44,7 @@ class DMAPEncode(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: torch.Tensor, vae: Any, tile: int) -> io.NodeOutput:
-        session.check_vae(vae, NODE)
+        checks.check_vae(vae, NODE)
         pixels = picture.fill_up(images.from_image_socket(image, NODE, "image"), vae.spacial_compression_encode())
         socket = pixels.movedim(1, -1)
         if tile and max(pixels.shape[-2:]) > tile:

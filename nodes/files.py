@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..dmap.path import Path
-from .host import files, images, session
+from .host import checks, files, images, session
 from .schema import schema
 from .sockets import PathSocket
 
@@ -65,8 +65,8 @@ class DMAPLoadPath(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, model: Any, positive: list[Any]) -> io.NodeOutput:
-        table = session.noise_table(model, cls.NAME)
-        session.check_conditioning(model, positive, cls.NAME)
+        table = checks.noise_table(model, cls.NAME)
+        checks.check_conditioning(model, positive, cls.NAME)
         with images.named_errors(cls.NAME), torch.inference_mode(False):  # an ascent needs ordinary tensors
             path = Path.load(files.find(file))
         wanted = model.model.latent_format.latent_channels

@@ -12,7 +12,7 @@ from ..dmap.layout import Layout
 from ..dmap.schedule import Schedule
 from ..dmap.solvers import SOLVERS, make_solver, round_trip_error
 from ..dmap.tiles import tiled_denoiser
-from .host import images, picture, session
+from .host import checks, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema
 from .sockets import PathSocket, TilesSocket
@@ -110,12 +110,12 @@ class DMAPInvert(io.ComfyNode):
         with images.named_errors(NODE):
             named = with_preset(preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error)
         solver, steps, strength, max_error = (named[key] for key in ("solver", "steps", "strength", "max_error"))
-        table = session.noise_table(model, NODE)
-        session.check_conditioning(model, positive, NODE)
+        table = checks.noise_table(model, NODE)
+        checks.check_conditioning(model, positive, NODE)
         samples, ratio = _check_latent(latent, model), picture.ratio_of(model)
         layout, photograph = picture.layout_of(latent, tiles, samples, ratio)
         if layout.tile:
-            session.check_tiles(positive, NODE)
+            checks.check_tiles(positive, NODE)
         with images.named_errors(NODE):
             schedule = Schedule.from_table(table, steps, strength)
             method = make_solver(solver)

@@ -14,7 +14,7 @@ from ..dmap.fidelity import FIDELITIES
 from ..dmap.gradients import AUTO, GRADIENTS
 from ..dmap.rules import RULES
 from . import climb
-from .host import images, picture, session
+from .host import checks, images, picture, session
 from .options import HostRegion, Safeguards
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema
@@ -76,8 +76,8 @@ class DMAPOptimize(io.ComfyNode):
         preset: str = CUSTOM,
         gradient: str = AUTO,
     ) -> io.NodeOutput:
-        session.check_vae(vae, NODE)
-        session.check_vae_fits(vae, path, NODE)
+        checks.check_vae(vae, NODE)
+        checks.check_vae_fits(vae, path, NODE)
         widgets = {
             "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
             "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
