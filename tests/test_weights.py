@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from weighttoys import Trap
 
 from dmap.cli import main
 from dmap.priors.checkpoint import convert, read_checkpoint
@@ -65,14 +66,6 @@ def source() -> Iterator[Source]:
     yield told
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def empty_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No cache of pyiqa, torch.hub or CLIP has anything."""
-    for name in ("TORCH_HOME", "HF_HOME", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    return tmp_path / "home"
 
 
 def test_a_file_is_fetched_checked_and_found_again(source: Source, tmp_path: Path, empty_caches: Path) -> None:
@@ -198,16 +191,6 @@ def test_the_folder_comes_before_the_caches(tmp_path: Path, empty_caches: Path) 
     assert store.find("CLIP-IQA+a.pth") == store.folders[0] / "CLIP-IQA+a.pth"
     (store.folders[0] / "CLIP-IQA+a.safetensors").touch()
     assert store.find("CLIP-IQA+a.pth") == store.folders[0] / "CLIP-IQA+a.safetensors"
-
-
-class Trap:
-    """Unpickling it would make a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self) -> Any:
-        return (os.mkdir, (str(self.file),))
 
 
 def test_pickles_are_never_run(tmp_path: Path) -> None:
