@@ -46,6 +46,11 @@ class Problem:
     regions: tuple[HostRegion, ...]
     safeguards: Safeguards | None
 
+    def climbed(self) -> list[Prior]:
+        """The priors whose gradient is followed, each once."""
+        regions = (region.prior.prior for region in self.regions if region.prior is not None and region.weight > 0)
+        return list(dict.fromkeys((self.prior.prior, *regions)))
+
     def patchers(self) -> tuple[Any, ...]:
         """All patchers of all quality models, each once."""
         parts = [self.prior, *(region.prior for region in self.regions if region.prior is not None)]
@@ -55,7 +60,7 @@ class Problem:
 
 
 def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widgets: dict[str, Any]) -> Ascent:
-    """The ascent, ready to run; the prior's gradient has been checked on the photograph.
+    """The ascent, ready to run; the priors' gradients have been checked on the photograph.
 
     Raises:
         ValueError: for values out of range, or a prior that cannot be climbed.
@@ -97,9 +102,9 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     with torch.no_grad():
         ascent.trace.photograph_prior = prior(backdrop).tolist()
     if widgets["prior_weight"] > 0:
-        side = max(layout.tile, problem.prior.prior.info.min_size)
-        part = backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1]
-        check_gradient(problem.prior.prior, part)
+        for climbed in problem.climbed():
+            side = max(layout.tile, climbed.info.min_size)
+            check_gradient(climbed, backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1])
     return ascent
 
 

@@ -160,6 +160,9 @@ def _disagreement(
 def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.75) -> None:
     """Ask whether a prior can be climbed: a finite, non-zero gradient that keeps what it promises.
 
+    Of a composition every network is asked by itself first: one without a gradient would count in the score and never
+    be climbed, which the others' gradients hide.
+
     Args:
         prior: the quality model.
         image: (1, 3, h, w) in [0, 1], on the prior's device.
@@ -170,7 +173,8 @@ def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.75) -> None
     Raises:
         ValueError: that says what is wrong with the gradient.
     """
-    check_report(prior, gradient_report(prior, image), tolerance)
+    for part in dict.fromkeys((*prior.leaves(), prior)):
+        check_report(part, gradient_report(part, image), tolerance)
 
 
 def check_report(prior: Prior, report: GradientReport, tolerance: float = 0.75) -> None:

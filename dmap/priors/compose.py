@@ -52,7 +52,7 @@ class MixedPrior(Composition):
 
     Args:
         parts: at least one.
-        weights: one a part, not negative, not all 0; they are divided by their sum.
+        weights: one a part, not negative, not all 0; they are divided by their sum. Parts with weight 0 are left out.
         mode: "mean" or "softmin".
         name: of the mixture; by default it tells the parts.
 
@@ -78,8 +78,10 @@ class MixedPrior(Composition):
         if name is None:
             terms = (f"{weight:g} {part.info.name}" for weight, part in zip(weights, parts, strict=True))
             name = f"{mode}({', '.join(terms)})"
-        super().__init__(name, parts, max(part.info.min_size for part in parts))
-        self.weights = [weight / sum(weights) for weight in weights]
+        # A part without weight is not asked: it must neither cost time nor need a gradient.
+        counting = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
+        super().__init__(name, [part for part, _ in counting], max(part.info.min_size for part, _ in counting))
+        self.weights = [weight / sum(weights) for _, weight in counting]
         self.mode = mode
 
     def score(self, image: Tensor) -> Tensor:

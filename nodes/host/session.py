@@ -62,7 +62,7 @@ class HostPrior:
 
     def networks(self) -> list[PriorInfo]:
         """Facts of the priors that compositions are made of, or of this one."""
-        return [patcher.model.info for patcher in self.patchers]
+        return [leaf.info for leaf in self.prior.leaves()]
 
     @classmethod
     def of(cls, composition: Prior, *parts: HostPrior) -> HostPrior:
