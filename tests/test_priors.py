@@ -126,6 +126,18 @@ def test_the_gate_refuses(kind: str, words: str) -> None:
         check_gradient(Broken(kind), photograph(1, 64).float())
 
 
+@pytest.mark.parametrize("kind", ["none", "zero", "nan", "wrong"])
+def test_the_gate_asks_every_part_of_a_composition(kind: str) -> None:
+    """The others' gradient would hide a part that counts in the score and is never climbed."""
+    image, broken = photograph(1, 96).float(), Broken(kind)
+    mixture = MixedPrior([SmoothnessPrior(), MultiScalePrior(broken, (1.0,))], [1, 1])
+    with pytest.raises(ValueError, match=f"^prior {kind}: "):
+        check_gradient(mixture, image)
+    without = MixedPrior([SmoothnessPrior(), broken], [1, 0])
+    check_gradient(without, image)
+    assert [leaf.info.name for leaf in without.leaves()] == [SmoothnessPrior().info.name]
+
+
 def test_mixtures_by_hand() -> None:
     image = photograph(2, 96).float()
     first, second = SmoothnessPrior(), load_prior("dmap_quality")

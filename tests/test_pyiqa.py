@@ -17,6 +17,7 @@ from weighttoys import CNNIQA, cnniqa_weights
 
 from dmap.priors import PRIORS, Prior, WeightStore, catalogue, check_gradient, load_prior, prior_names
 from dmap.priors.catalogue import METRICS
+from dmap.priors.catalogue.licences import _FAMILIES
 from dmap.priors.containment import Filled, Nothing, files_from, process_state_kept
 from dmap.priors.measure import measure, synthetic_image
 from dmap.priors.page import markdown
@@ -99,6 +100,19 @@ def test_the_page_is_that_of_the_catalogue() -> None:
     assert written == markdown(catalogue.measured()), (
         "run python -m dmap measure-priors --page-only --page docs/priors.md"
     )
+
+
+def test_every_metric_has_its_authors_licence_and_pyiqas() -> None:
+    """The longest matching family counts; a family that no metric belongs to is out of date."""
+    assert {family for name in METRICS for family in _FAMILIES if name.startswith(family)} == set(_FAMILIES)
+    for name in METRICS:
+        licence, repository = catalogue.licence_of(name)
+        assert licence != catalogue.UNKNOWN or repository or name == "sfid", name
+        assert not repository or repository.startswith("github.com/"), name
+    assert catalogue.licence_of("fid_dinov2")[0] != catalogue.licence_of("fid")[0]
+    licence = PyiqaPrior("arniqa", RandomFiles()).info.licence
+    assert "PolyForm Noncommercial" in licence
+    assert "CC BY-NC 4.0" in licence
 
 
 @pytest.mark.parametrize("name", ["cnniqa", "brisque", "piqe", "entropy", "fid"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from weighttoys import Trap
 from dmap.cli import main
 from dmap.priors.checkpoint import convert, read_checkpoint
 from dmap.priors.download import fetch
-from dmap.priors.weights import WeightStore, caches, file_name, known_digest
+from dmap.priors.weights import PINS, WeightStore, caches, file_name, known_digest
 
 CONTENT = os.urandom(3 << 20)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -176,6 +177,13 @@ def test_digests_are_those_that_are_known() -> None:
     for plain in ("UNIQUE.pt", "liqe_mix.pt", "model-v2.pth", "model-0123abc.pth"):
         assert known_digest(f"https://a.b/{plain}") is None
     assert file_name("https://a.b/CLIP-IQA%2B_prompts.pth?x=1") == "CLIP-IQA+_prompts.pth"
+
+
+def test_pinned_digests_are_whole_and_agree_with_the_names() -> None:
+    for name, digest in PINS.items():
+        assert re.fullmatch(r"[0-9a-f]{64}", digest), name
+        known = re.search(r"-([0-9a-f]{8})\.pth$", name)
+        assert known is None or digest.startswith(known[1]), name
 
 
 def test_the_folder_comes_before_the_caches(tmp_path: Path, empty_caches: Path) -> None:

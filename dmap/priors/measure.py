@@ -29,19 +29,21 @@ EXACT = 0.05
 SLOW = 10
 """CPU-seconds that one score may take; an ascent needs hundreds of scores and gradients, each dearer than a score."""
 SEED = 0
+_NVIDIA = "it needs an NVIDIA GPU: its code puts network and crops there whatever the device"
 _SHORT = {
     "has no gradient": "no gradient",
     "zero everywhere": "no gradient: it is zero everywhere",
     "deepcopy": "no gradient: it copies the image out of the graph",
     "call numpy()": "no gradient: it takes the image out of the graph",
     "disagrees with": "its gradient disagrees with finite differences",
-    "no attribute 'vision_model'": "pyiqa's code does not fit this version of transformers",
+    "no attribute 'vision_model'": "it cannot be built: pyiqa asks CLIPVisionModel for a part named "
+    "vision_model, which it does not have in transformers 5.23",
     "dataset_name must be": "it asks for a second set",
     "only integer tensors": "it takes no single image",
     "caption_list is None": "it scores nothing without a caption",
     "Can't load image processor": "it cannot be built offline: its processor and weights are on a hub",
-    "NVIDIA": "needs an NVIDIA GPU",
-    "CUDA": "needs an NVIDIA GPU",
+    "NVIDIA": _NVIDIA,
+    "CUDA": _NVIDIA,
 }
 """Words in an error -> what the table says."""
 
@@ -103,21 +105,26 @@ def _gate(prior: PyiqaPrior) -> Measurement:
     if smallest is None:
         return Measurement(reason or "its score is not finite")
     prior.info = dataclasses.replace(prior.info, min_size=smallest)
-    if seconds > SLOW:
-        return Measurement(f"too slow: one score takes {seconds:.0f} CPU-seconds at {smallest} px", min_size=smallest)
     # Handcrafted metrics take statistics over blocks and need several.
-    image = synthetic_image(max(smallest, 64 if list(prior.parameters()) else 192))
+    found = _gradient(prior, synthetic_image(max(smallest, 64 if list(prior.parameters()) else 192)))
+    if seconds > SLOW:
+        slow = f"too slow: one score takes {seconds:.0f} CPU-seconds at {smallest} px"
+        found = dataclasses.replace(found, status=f"{slow} (its gradient: {found.status})")
+    return dataclasses.replace(found, min_size=smallest)
+
+
+def _gradient(prior: PyiqaPrior, image: Tensor) -> Measurement:
     try:
         try:
             report = gradient_report(prior.double(), image, directions=1, seed=SEED)
         except RuntimeError:  # a layer that knows float32 only
             report = gradient_report(prior.float(), image.float())
         check_report(prior, report)
-    except Exception as error:
-        return Measurement(_reason(error), min_size=smallest)
+    except Exception as error:  # whatever a metric raises
+        return Measurement(_reason(error))
     exact = report.own <= EXACT and (report.random is None or report.random <= EXACT)
     random = None if report.random is None else float(f"{report.random:.1e}")
-    return Measurement(USABLE if exact else APPROXIMATE, None, smallest, (), float(f"{report.own:.1e}"), random)
+    return Measurement(USABLE if exact else APPROXIMATE, own=float(f"{report.own:.1e}"), random=random)
 
 
 def _reason(error: Exception) -> str:

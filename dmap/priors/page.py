@@ -7,7 +7,7 @@ from typing import Any
 
 from . import catalogue
 from .catalogue import METRICS, Measurement, Metric
-from .weights import known_digest
+from .weights import PINS, known_digest
 
 _HEAD = """# Quality models as priors
 
@@ -15,7 +15,10 @@ _HEAD = """# Quality models as priors
 
 Any no-reference image quality model with a gradient can be the prior. `dmap_quality` comes with the pack. The
 models below come from the Python package pyiqa ({version}), which is optional: `pip install pyiqa` into ComfyUI's
-Python. It is **{licence}**.
+Python. Its code is **noncommercial** (PolyForm Noncommercial 1.0.0 and NTU S-Lab 1.0), and so is every metric run
+through it. Its collection of weights is noncommercial as well; projects that use it quote CC BY-NC-SA 4.0. The column
+*licence* says what the authors of each model state in their own repository, to which it links; that binds as well.
+*Unknown*: the repository states none; ask its authors.
 
 ## Where weights go
 
@@ -23,8 +26,9 @@ ComfyUI's model folder `iqa` (`models/iqa`, or what `extra_model_paths.yaml` nam
 in the last table. pyiqa's own cache, torch.hub's and CLIP's are searched after it. Nothing is downloaded unless the
 switch `download` of **DMAP Load IQA Prior** is on. Then a file is fetched into `models/iqa`, goes on where it
 stopped, and is kept only if its SHA-256 begins with the digits that are known: the full digest where one is
-published, else those in the file's name (`name-0123abcd.pth`: torch.hub's convention; for the two MUSIQ files whose
-full digest is published they agree). Files without either are never downloaded: fetch them yourself.
+published, else those in the file's name (`name-0123abcd.pth`: torch.hub's convention; for the {named} such files whose
+full digest is published the two agree). Files without either are never downloaded: fetch them yourself, from the
+address in the table and the error.
 
 `.pth` and `.pt` files are read as tensors only; a pickle of anything else is refused. CLIP as OpenAI publishes it
 is a TorchScript program and is opened only if its SHA-256 is that of the published file; ARNIQA's regressors are
@@ -44,8 +48,9 @@ noise with a photograph's spectrum, for its gradient. It is **usable** if the gr
 agrees with central differences to 5 % along its own direction and along a random one (float64, or float32 along its
 own where a metric knows only that); **approximate** if it agrees to 75 % along its own direction only: metrics that
 round to 8 bit or look shape parameters up in a table. Networks of the same architecture with weights from other
-data were measured once. A metric of which one score takes more than {slow} CPU-seconds is asked no further. Models
-that are never loaded were tried as well, with stand-ins for what is missing. BRISQUE's MATLAB version has random
+data were measured once. A metric of which one score takes more than {slow} CPU-seconds is too slow, whatever its
+gradient. Models that are never loaded were tried as well, with stand-ins for what is missing; what could not be built
+here is not measured, and the table says why. BRISQUE's MATLAB version has random
 support vectors, and its status may be theirs. DMAP Optimize asks the same question about your image before it
 climbs. The smallest side is the smallest of {sizes} px that gave a finite score.
 
@@ -60,17 +65,19 @@ def markdown(measured: Mapping[str, Measurement]) -> str:
     usable = [metric for metric in METRICS.values() if metric.name in measured and measured[metric.name].usable]
     others = [metric for metric in METRICS.values() if metric not in usable]
     parts = [
-        _HEAD.format(version=catalogue.PYIQA, licence=catalogue.LICENCE, sizes=_sizes(), slow=_slow()),
+        _HEAD.format(version=catalogue.PYIQA, named=_named(), sizes=_sizes(), slow=_slow()),
         f"\n## Usable: {len(usable)} of {len(METRICS)}\n",
         _table(
             (
                 *("name", "model; data", "judges", "better", "range", "50 at; slope"),
-                *("takes in", "side", "parameters", "gradient"),
+                *("takes in", "side", "parameters", "gradient", "licence"),
             ),
             [_usable_row(metric, measured[metric.name]) for metric in usable],
         ),
         "\n## Not usable\n",
-        _table(("name", "model", "why"), [_other_row(metric, measured.get(metric.name)) for metric in others]),
+        _table(
+            ("name", "model", "why", "licence"), [_other_row(metric, measured.get(metric.name)) for metric in others]
+        ),
         "\n## Weight files\n",
         _table(
             ("name", "file", "SHA-256 begins with"),
@@ -78,6 +85,11 @@ def markdown(measured: Mapping[str, Measurement]) -> str:
         ),
     ]
     return "\n".join(parts)
+
+
+def _named() -> int:
+    """How many pinned files carry the first digits of their digest in their name."""
+    return sum(f"-{digest[:8]}." in name for name, digest in PINS.items())
 
 
 def _sizes() -> str:
@@ -111,11 +123,17 @@ def _usable_row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
         f"{found.min_size} px",
         f"{found.parameters / 1e6:.1f} M" if found.parameters else "none",
         "exact" if found.status == catalogue.USABLE else "approximate",
+        _licence(metric),
     )
 
 
 def _other_row(metric: Metric, found: Measurement | None) -> tuple[Any, ...]:
-    return f"`{metric.name}`", metric.source, found.status if found is not None else "not measured"
+    return f"`{metric.name}`", metric.source, found.status if found is not None else "not measured", _licence(metric)
+
+
+def _licence(metric: Metric) -> str:
+    text, repository = catalogue.licence_of(metric.name)
+    return f"[{text}](https://{repository})" if repository else text
 
 
 def _file_rows(metric: Metric, found: Measurement) -> list[tuple[Any, ...]]:

@@ -127,7 +127,7 @@ class PyiqaPrior(Prior):
             higher_better=facts.higher_better,
             scale=facts.scale,
             min_size=found.min_size if found is not None and found.min_size else 32,
-            licence=catalogue.LICENCE,
+            licence=f"{catalogue.LICENCE}; authors: {catalogue.licence_of(metric)[0]}",
             commercial_use=False,
             source=facts.source,
         )

@@ -14,8 +14,13 @@ from .download import Progress, fetch
 PINS = {
     "musiq_koniq_ckpt-e95806b9.pth": "e95806b9eae5f3814c410f574ba8e552362bd5bc63d758ed5b97860f5d6185aa",
     "musiq_ava_ckpt-e8d3f067.pth": "e8d3f0671965dfe4301a1f7a4aedc8f49be8fed33b82dd5d116a9eb3ce2bd16b",
+    "musiq_spaq_ckpt-358bb6af.pth": "358bb6af275e28ea56821d44fb55c6cb83645db11f394d3ad65b2d149965ab50",
+    "cfanet_nr_koniq_res50-9a73138b.pth": "9a73138beb3748dd6a83365610ac88fa1cd53225342c77fc9ed44a3be461354c",
+    "cfanet_iaa_ava_swin-393b41b4.pth": "393b41b49c41bf0ffa43ab7e13b26f374e211085f5fe2eba3408e89c8b67f935",
+    "cfanet_iaa_ava_res50-3cd62bb3.pth": "3cd62bb33f9933ed7c6e3d5e79129e81c898eba78b7a2af516a0b0b974616975",
+    "sac+logos+ava1-l14-linearMSE.pth": "21dd590f3ccdc646f0d53120778b296013b096a035a2718c9cb0d511bff0f1e0",
 }
-"""SHA-256 of files whose full digest is published beside them."""
+"""SHA-256 of files, in full, as projects that use them have published it."""
 _IN_URL = re.compile(r"/([0-9a-f]{64})/")
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 

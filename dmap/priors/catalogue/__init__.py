@@ -8,14 +8,19 @@ from pathlib import Path
 
 from ..logistic import LogisticMap
 from ..weights import file_name
+from .licences import UNKNOWN, licence_of
 from .metrics import METRICS, Metric
 
 PYIQA = "0.1.16"
 """The version that the catalogue describes."""
 MEASURED_FILE = Path(__file__).with_name("measured.json")
-LICENCE = "noncommercial (pyiqa: PolyForm Noncommercial 1.0.0 and NTU S-Lab 1.0; the authors' own terms apply as well)"
+LICENCE = "pyiqa: noncommercial (PolyForm Noncommercial 1.0.0 and NTU S-Lab 1.0)"
+"""Of pyiqa's code, whatever the metric; the authors' own terms, ``licence_of``, apply as well."""
 
-__all__ = ["LICENCE", "MEASURED_FILE", "METRICS", "PYIQA", "Measurement", "Metric", "measured", "score_map"]
+__all__ = [
+    "LICENCE", "MEASURED_FILE", "METRICS", "PYIQA", "UNKNOWN",
+    "Measurement", "Metric", "licence_of", "measured", "score_map",
+]  # fmt: skip
 
 USABLE, APPROXIMATE = "usable", "usable, approximate gradient"
 
