@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -166,6 +167,13 @@ def test_pictures_are_read_upright(tmp_path: Path) -> None:
     image = common.read_picture(turned)
     assert image.shape == (1, 3, 40, 20)
     assert torch.allclose(image[0, 0].mean(), torch.tensor(200 / 255), atol=0.02)
+
+
+def test_16_bit_grey_keeps_its_values(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 1, 64), (64, 1))
+    Image.fromarray((65535 * ramp).astype(np.uint16)).save(tmp_path / "deep.png")
+    image = common.read_picture(tmp_path / "deep.png")
+    assert torch.allclose(image[0], torch.tensor(ramp).float().expand(3, -1, -1), atol=1 / 255)
 
 
 def test_tiles_on_the_command_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:

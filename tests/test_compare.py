@@ -134,10 +134,21 @@ def test_unreadable_photographs_are_skipped_and_listed(tmp_path: Path) -> None:
     Image.fromarray(array).save(tmp_path / "good.png")
     Image.fromarray(array[:40]).save(tmp_path / "small.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    whole = (tmp_path / "good.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "twin.png").write_bytes(whole)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(array).save(tmp_path / "exif.webp", exif=exif)
+    damaged = (tmp_path / "exif.webp").read_bytes().replace(b"MM\x00*", b"MM\x01*")
+    (tmp_path / "exif.webp").write_bytes(damaged)
     (tmp_path / "notes.txt").write_text("not looked at", encoding="utf-8")
     found, skipped = read_folder(tmp_path, 64, 8, names=[])
     assert [one.name for one in found] == ["good.png"]
-    assert {one.name for one in skipped} == {"small.png", "broken.jpg"}
+    names = {"small.png", "broken.jpg", "empty.jpg", "cut.png", "exif.webp", "twin.png"}
+    assert {one.name for one in skipped} == names
+    assert next(one.reason for one in skipped if one.name == "twin.png") == "it is the same file as good.png"
     assert found[0].pixels.shape == (1, 3, 64, 64)
     assert [one.name for one in read_folder(tmp_path, 0, 8, ["good.png", "gone.png"])[1]] == ["gone.png"]
     with pytest.raises(ValueError, match="no photograph"):

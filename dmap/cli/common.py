@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
+
+from ..pictures import FAULTS, read_upright
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -46,12 +48,10 @@ def read_picture(file: Path) -> Tensor:
         ValueError: if the file is missing or no picture.
     """
     try:
-        with Image.open(file) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return torch.from_numpy(np.array(upright)).permute(2, 0, 1)[None].float() / 255
+        return torch.from_numpy(np.array(read_upright(file))).permute(2, 0, 1)[None].float() / 255
     except FileNotFoundError as error:
         raise ValueError(f"{file}: there is no such file") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except FAULTS as error:
         raise ValueError(f"{file}: it cannot be read as a picture ({error})") from error
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from ..pictures import FAULTS, read_upright
 from ..training.data import SUFFIXES, to_tensor
 from ..training.degrade import gaussian_blur, gaussian_noise, jpeg
 
@@ -62,7 +63,7 @@ def read_folder(
         count: at most so many.
 
     Returns:
-        The photographs, and the files that could not be read or are too small.
+        The photographs, and the files that could not be read, are too small or come twice.
 
     Raises:
         ValueError: if the folder does not exist or not one photograph is left.
@@ -79,9 +80,15 @@ def read_folder(
         if names and file.name not in names:
             continue
         try:
-            photographs.append(_read(file, size, multiple))
-        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+            found = _read(file, size, multiple)
+        except FAULTS as error:
             skipped.append(Skipped(file.name, str(error).replace(str(file), file.name)))
+            continue
+        twin = next((one.name for one in photographs if one.sha256 == found.sha256), None)
+        if twin is None:
+            photographs.append(found)
+        else:
+            skipped.append(Skipped(file.name, f"it is the same file as {twin}"))
     if not photographs:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:5])
         raise ValueError(f"photos: no photograph in {folder} can be used ({', '.join(sorted(SUFFIXES))}). {reasons}")
@@ -90,8 +97,7 @@ def read_folder(
 
 def _read(file: Path, size: int, multiple: int) -> Photograph:
     content = file.read_bytes()
-    with Image.open(file) as opened:
-        upright = ImageOps.exif_transpose(opened).convert("RGB")
+    upright = read_upright(file)
     if size:
         edge = min(upright.size)
         if edge < size:
