@@ -2,3 +2,5 @@
 
 Plain torch; knows nothing of the program that hosts it.
 """
+
+__version__ = "0.1.0"

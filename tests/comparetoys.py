@@ -26,6 +26,7 @@ class PixelEngine:
 
     fingerprint = "pixels"
     device = torch.device("cpu")
+    software: Mapping[str, str] = {"pixels": "1"}
 
     def chain(self, photograph: Tensor, plan: Plan) -> Chain:
         schedule = Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))

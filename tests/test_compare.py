@@ -69,6 +69,30 @@ def test_progress_counts_cells(tmp_path: Path) -> None:
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 3, 3)
 
 
+def test_all_ascents_begin_alike_and_spend_the_same(tmp_path: Path) -> None:
+    class CountingEngine(PixelEngine):
+        images: list[Tensor] = []
+
+        def chain(self, photograph: Tensor, plan: Plan) -> Chain:
+            whole = super().chain(photograph, plan)
+
+            def decode(x: Tensor) -> Tensor:
+                self.images.append(x.detach().clone())
+                return x
+
+            return Chain(whole.path, whole.denoise, decode, keep_activations)
+
+    engine, settings = CountingEngine(), plan(degradations=("none",))
+    Comparison(settings, Folder(tmp_path), photographs(1), [], models(), engine).run()
+    (condition,) = results.load(Folder(tmp_path)).conditions
+    ascents = sum(len(cell.trials) for cell in condition.cells if cell is not None)
+    assert ascents > 3
+    each = settings.iterations + 1  # the start, and what follows every change
+    start, *climbed = engine.images
+    assert len(climbed) == ascents * each
+    assert all(torch.equal(first, start) for first in climbed[::each])
+
+
 def test_matched_means_within_the_tolerance(tmp_path: Path) -> None:
     """With a single ascent most miss: near misses are no matches either."""
     comparison(tmp_path, count=3, levels=(1e-4, 3e-4, 6e-4, 1e-3, 3e-3), searches=1).run()
@@ -255,6 +279,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert [one["name"] for one in index["skipped"]] == ["broken.jpg"]
     assert len(index["photographs"][0]["sha256"]) == 64
     assert len(list((out / "cells").iterdir())) == 2
+    assert main([*command, "--priors", "dmap_nss", "dmap_spectrum"]) == 0
+    assert "2 of 2 results are there already" in capsys.readouterr().out
 
 
 def test_four_shipped_priors_without_a_download_or_pyiqa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

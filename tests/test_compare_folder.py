@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +16,12 @@ import pytest
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
 from dmap import tensorfile
 from dmap.compare import results
-from dmap.compare.folder import Folder
+from dmap.compare import run as running
+from dmap.compare.folder import VERSION, Folder
 from dmap.compare.plan import METHOD
 from dmap.compare.run import Comparison, Progress
+
+HERE = Path(__file__).parent
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,8 +79,8 @@ OTHER: dict[str, object] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", [*METHOD, "photograph", "network", "training"])
-def test_what_decides_a_result_is_in_its_name(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("what", [*METHOD, "photograph", "network", "training", "pack"])
+def test_what_decides_a_result_is_in_its_name(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a folder would take results of other settings, pictures or weights for these."""
 
     def keys(folder: Path, **changed: object) -> set[str]:
@@ -82,6 +89,8 @@ def test_what_decides_a_result_is_in_its_name(tmp_path: Path, what: str) -> None
             pictures = [replace(photographs(2)[1], name=pictures[0].name)]
         elif what == "network" and changed:
             engine.fingerprint = "other pixels"
+        elif what == "pack" and changed:
+            monkeypatch.setattr(running, "__version__", "0.0.0")
         elif what == "training" and changed:
             named = {name: LevelPrior(name, 0, 0.3) for name in named}
         settings = {what: OTHER[what]} if changed and what in OTHER else {}
@@ -91,6 +100,30 @@ def test_what_decides_a_result_is_in_its_name(tmp_path: Path, what: str) -> None
     before = keys(tmp_path / "a")
     assert keys(tmp_path / "b") == before
     assert not before & keys(tmp_path / "c", other=True)
+
+
+def test_a_kill_in_the_middle_loses_at_most_the_cell_in_work(tmp_path: Path) -> None:
+    """SIGKILL leaves no time to tidy up; the killed run and the one that goes on are real processes."""
+    script = (
+        "import sys; from pathlib import Path; from comparetoys import comparison; comparison(Path(sys.argv[1])).run()"
+    )
+    paths = os.pathsep.join([str(HERE), str(HERE.parent)])
+    command = [sys.executable, "-c", script, str(tmp_path / "killed")]
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    cells = tmp_path / "killed" / "cells"
+    with subprocess.Popen(command, env=environment) as process:
+        while len(list(cells.glob("*.safetensors")) if cells.is_dir() else []) < 3:
+            assert process.poll() is None, "it ended before it could be killed"
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    kept = {file: file.stat().st_mtime_ns for file in cells.glob("*.safetensors")}
+    assert 3 <= len(kept) < 12
+    going_on = comparison(tmp_path / "killed")
+    assert going_on.finished == len(kept), "a half-written cell was taken for a whole one, or a whole one was lost"
+    subprocess.run(command, env=environment, check=True)
+    assert all(file.stat().st_mtime_ns == time for file, time in kept.items())
+    comparison(tmp_path / "whole").run()
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
 def test_cells_of_another_version_are_made_again(tmp_path: Path) -> None:
@@ -133,12 +166,39 @@ def test_a_judge_can_be_added_to_a_finished_folder(tmp_path: Path) -> None:
     assert np.isfinite(found.gains[..., found.judges.index("grey")]).all()
 
 
+def test_facts_that_are_none_are_made_again(tmp_path: Path) -> None:
+    options = {"count": 1, "degradations": ("none",)}
+    comparison(tmp_path, **options).run()  # type: ignore[arg-type]
+    before = contents(tmp_path)
+    for kind, change in (("cells", {"trials": 5}), ("cells", {"surprise": 1}), ("inputs", {"surprise": 1})):
+        victim = next((tmp_path / kind).iterdir())
+        images, header = tensorfile.read(victim, kind, "")
+        tensorfile.write(victim, images, {**header, "facts": json.dumps({**json.loads(header["facts"]), **change})})
+        results.load(Folder(tmp_path))
+        comparison(tmp_path, **options).run()  # type: ignore[arg-type]
+        assert contents(tmp_path) == before
+
+
+def test_a_damaged_index_is_said(tmp_path: Path) -> None:
+    """Whatever is missing or of the wrong kind, never a traceback."""
+    comparison(tmp_path, count=1, degradations=("none",)).run()
+    file = tmp_path / "comparison.json"
+    whole = json.loads(file.read_text(encoding="utf-8"))
+    broken = [{name: value for name, value in whole.items() if name != gone} for gone in whole]
+    broken += [{**whole, name: wrong} for name in whole for wrong in (None, 5, "text", [{}]) if name != "engine"]
+    broken += [{**whole, "plan": {**whole["plan"], "levels": ["far"]}}, {**whole, "cells": whole["cells"][:-1]}]
+    for content in broken:
+        file.write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(ValueError, match=r"damaged|version|not a comparison|plan"):
+            results.load(Folder(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ({"format": "dmap-comparison", "version": 99}, "another version"),
         ({"format": "something"}, "not a comparison"),
-        ({"format": "dmap-comparison", "version": 1, "plan": {}}, r"damaged|missing"),
+        ({"format": "dmap-comparison", "version": VERSION, "plan": {}}, r"damaged|missing"),
     ],
 )
 def test_foreign_folders_are_refused(tmp_path: Path, content: dict[str, object], words: str) -> None:

@@ -109,6 +109,8 @@ def run(options: argparse.Namespace) -> int:
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
+    if comparison.finished:
+        print(f"{comparison.finished} of {comparison.total} results are there already")
     progress = common.Progress(comparison.total, "comparing")
 
     def show(state: CellProgress) -> None:

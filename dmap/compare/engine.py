@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,8 @@ class ShippedEngine:
         device: where to compute.
         dtype: of the networks.
     """
+
+    software: Mapping[str, str] = {}  # no more than the comparison records anyway
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.models = shipped(device, dtype)

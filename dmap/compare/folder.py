@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .. import tensorfile
 
-FORMAT, VERSION = "dmap-comparison", 1
+FORMAT, VERSION = "dmap-comparison", 2
 INDEX = "comparison.json"
 
 
@@ -86,6 +86,7 @@ class Cell:
         matched: whether D is within the tolerance of the target.
         trials: (weight, D) of every ascent of the search.
         seconds: of all of them.
+        software: versions of what made it.
     """
 
     key: str
@@ -98,6 +99,7 @@ class Cell:
     matched: bool
     trials: tuple[tuple[float, float], ...]
     seconds: float
+    software: str
 
 
 class Folder:
@@ -152,6 +154,28 @@ class Folder:
             return None
         whole = header.get("format") == FORMAT and header.get("version") == str(VERSION) and isinstance(facts, dict)
         return (tensors, facts) if whole else None
+
+    def read_input(self, key: str) -> tuple[dict[str, Tensor], Input] | None:
+        """A start's images and facts, or None as ``read_images``."""
+        found = self.read_images("inputs", key)
+        try:
+            return (
+                None if found is None or not {"photograph", "start"} <= set(found[0]) else (found[0], Input(**found[1]))
+            )
+        except TypeError:
+            return None
+
+    def read_cell(self, key: str) -> tuple[Tensor, Cell] | None:
+        """An optimised image (3, h, w) and how it was found, or None as ``read_images``."""
+        found = self.read_images("cells", key)
+        try:
+            if found is None or "image" not in found[0]:
+                return None
+            facts = {name: value for name, value in found[1].items() if name != "spec"}
+            facts["trials"] = tuple((float(weight), float(distance)) for weight, distance in facts["trials"])
+            return found[0]["image"], Cell(**facts)
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def write_scores(self, key: str, scores: Mapping[str, float]) -> None:
         """Write an image's scores, by the judges' fingerprints and the names of measures."""

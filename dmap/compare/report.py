@@ -189,7 +189,7 @@ def sheet(results: Results, folder: Folder) -> list[dict[str, Any]]:
     """The contact sheet: for each condition the photograph, the start and every output, with scores."""
     rows = []
     for number, condition in enumerate(results.conditions[:LARGEST_SHEET]):
-        stored = folder.read_images("inputs", condition.input.key)
+        stored = folder.read_input(condition.input.key)
         if stored is None or all(cell is None for cell in condition.cells):
             continue
         images = [
@@ -197,11 +197,11 @@ def sheet(results: Results, folder: Folder) -> list[dict[str, Any]]:
             _image("start", stored[0]["start"], results.start[number]),
         ]
         for model, cell in enumerate(condition.cells):
-            found = None if cell is None else folder.read_images("cells", cell.key)
+            found = None if cell is None else folder.read_cell(cell.key)
             if cell is None or found is None:
                 images.append({"label": results.names[model], "src": None})
                 continue
-            image = _image(results.names[model], found[0]["image"], results.scores[number, model])
+            image = _image(results.names[model], found[0], results.scores[number, model])
             image.update(weight=cell.weight, distance=round(cell.distance, 4), matched=cell.matched)
             images.append(image)
         if "clean" in stored[0]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .folder import Cell, Folder, Input
-from .plan import Plan
+from .plan import Plan, digest
 from .run import MEASURES
 
 Array = npt.NDArray[np.float64]
@@ -67,6 +67,12 @@ class Results:
     start_measures: dict[str, Array] = field(default_factory=dict)
 
     @property
+    def identity(self) -> str:
+        """Stands for what was compared and how, whichever photographs: studies and checks made of it carry it."""
+        climbed = [model["fingerprint"] for model in self.index["models"][: len(self.names)]]
+        return digest([self.plan.method(), self.index["engine"], climbed])
+
+    @property
     def gains(self) -> Array:
         """(conditions, models, judges): how much a judge's score rose from the start."""
         return self.scores - self.start[:, None, :]
@@ -111,10 +117,10 @@ def load(folder: Folder) -> Results:
         prints = [str(model["fingerprint"]) for model in index["models"]]
         judges = [str(model["spec"]) for model in index["models"]]
         parts = [{str(part) for part in model["parts"]} for model in index["models"]]
-        keys = [str(key) for key in index["inputs"]], [str(key) for key in index["cells"]]
-    except (KeyError, TypeError, AttributeError) as error:
+        _check_record(index)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{folder.path}: comparison.json is damaged ({error}); run the comparison again") from error
-    conditions = _conditions(folder, plan, *keys)
+    conditions = _conditions(folder, plan, list(index["inputs"]), list(index["cells"]))
     shape = len(conditions), len(plan.priors)
     scores = np.full((*shape, len(judges)), np.nan)
     start, photograph = np.full((shape[0], len(judges)), np.nan), np.full((shape[0], len(judges)), np.nan)
@@ -137,30 +143,34 @@ def load(folder: Folder) -> Results:
     )
 
 
+def _check_record(index: Mapping[str, Any]) -> None:
+    """Raise KeyError or TypeError unless the index names results, and holds what a report copies from it."""
+    for kind, names in {
+        "photographs": ("name", "sha256", "height", "width"),
+        "skipped": ("name", "reason"),
+        "models": ("spec", "fingerprint", "licence", "source"),
+    }.items():
+        for one in index[kind]:
+            for name in names:
+                one[name]
+    dict(index["software"])
+    keys = [*index["inputs"], *index["cells"], index["engine"]]
+    if not all(isinstance(key, str) for key in keys):
+        raise TypeError("a key that is no text")
+
+
 def _conditions(folder: Folder, plan: Plan, input_keys: list[str], cell_keys: list[str]) -> list[Condition]:
     models, levels = len(plan.priors), len(plan.levels)
     if len(cell_keys) != len(input_keys) * levels * models:
         raise ValueError(f"{folder.path}: comparison.json is damaged; run the comparison again")
     conditions = []
     for number, input_key in enumerate(input_keys):
-        stored = folder.read_images("inputs", input_key)
+        stored = folder.read_input(input_key)
         if stored is None:
             continue  # not begun yet
-        try:
-            source = Input(**stored[1])
-            for place, level in enumerate(plan.levels):
-                first = (number * levels + place) * models
-                cells = tuple(_cell(folder, key) for key in cell_keys[first : first + models])
-                conditions.append(Condition(source, level, cells))
-        except TypeError as error:
-            raise ValueError(f"{folder.path}: an input is damaged ({error}); run the comparison again") from error
+        for place, level in enumerate(plan.levels):
+            first = (number * levels + place) * models
+            found = [folder.read_cell(key) for key in cell_keys[first : first + models]]
+            cells = tuple(None if cell is None else cell[1] for cell in found)
+            conditions.append(Condition(stored[1], level, cells))
     return conditions
-
-
-def _cell(folder: Folder, key: str) -> Cell | None:
-    found = folder.read_images("cells", key)
-    if found is None:
-        return None
-    facts = {name: value for name, value in found[1].items() if name != "spec"}
-    facts["trials"] = tuple((float(weight), float(distance)) for weight, distance in facts["trials"])
-    return Cell(**facts)

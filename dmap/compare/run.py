@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from .. import __version__
 from ..ascent import Ascent, AscentSettings
 from ..chain import Chain
 from ..fidelity import fidelity
@@ -38,6 +39,10 @@ class Engine(Protocol):
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        """Versions of what runs the networks, beside those that ``software`` finds; for the record."""
 
     def chain(self, photograph: Tensor, plan: Plan) -> Chain:
         """The chain whose start is the inverted photograph (1, 3, h, w) in [0, 1]."""
@@ -82,6 +87,7 @@ class Comparison:
 
     Attributes:
         total: number of cells.
+        finished: how many of them are in the folder already.
 
     Raises:
         ValueError: if the folder cannot be used, or a model cannot be climbed on the first photograph.
@@ -108,11 +114,14 @@ class Comparison:
             for photograph in self.photographs
             for degradation in plan.degradations
         ]
-        self.total = len(self._jobs) * len(plan.levels) * len(plan.priors)
+        cells = [cell_key for *_, key in self._jobs for cell_key, *_ in self._cells(key)]
+        self.total, self.finished = len(cells), sum(folder.read_cell(key) is not None for key in cells)
+        self._software = {**software(), **engine.software}
         folder.write_index(self._index(skipped))
 
     def _input_key(self, photograph: Photograph, degradation: str) -> str:
-        what = [photograph.sha256, degradation, self.engine.fingerprint, list(photograph.pixels.shape)]
+        # With the pack's version: another one may climb differently under the same settings.
+        what = [photograph.sha256, degradation, self.engine.fingerprint, list(photograph.pixels.shape), __version__]
         return digest([*what, self.plan.method()])
 
     def _cell_key(self, input_key: str, spec: str, level: float) -> str:
@@ -127,7 +136,7 @@ class Comparison:
     def _index(self, skipped: Sequence[Skipped]) -> dict[str, Any]:
         return {
             "plan": self.plan.to_json(),
-            "software": software(),
+            "software": self._software,
             "engine": self.engine.fingerprint,
             "photographs": [
                 {"name": one.name, "sha256": one.sha256, "height": one.pixels.shape[2], "width": one.pixels.shape[3]}
@@ -156,9 +165,9 @@ class Comparison:
         total, done = self.total, 0
         weights: dict[tuple[str, float], float] = {}
         for photograph, degradation, key in self._jobs:
-            todo = [cell for cell in self._cells(key) if self.folder.read_images("cells", cell[0]) is None]
+            todo = [cell for cell in self._cells(key) if self.folder.read_cell(cell[0]) is None]
             chain = None
-            if todo or self.folder.read_images("inputs", key) is None:
+            if todo or self.folder.read_input(key) is None:
                 chain = self._start(photograph, degradation, key)
             self._score_input(key)
             for cell_key, level, index, spec in self._cells(key):
@@ -169,11 +178,11 @@ class Comparison:
                     assert chain is not None
                     report = None if callback is None else self._reporter(callback, done, total, label)
                     self._optimise(chain, key, (cell_key, level, index, spec), weights, report)
-                found = self.folder.read_images("cells", cell_key)
+                found = self.folder.read_cell(cell_key)
                 assert found is not None
                 # Begin the next photograph's search where this one's ended; cells on disk give the same beginning.
-                weights[spec, level] = float(found[1]["weight"])
-                self._score(cell_key, found[0]["image"], key)
+                weights[spec, level] = found[1].weight
+                self._score(cell_key, found[0], key)
                 done += 1
         if callback is not None:
             callback(Progress(done, total, "done", begins=True))
@@ -198,7 +207,7 @@ class Comparison:
 
     def _score_input(self, key: str) -> None:
         """Add the scores that are missing of an input's images: a judge may be new to a finished folder."""
-        stored = self.folder.read_images("inputs", key)
+        stored = self.folder.read_input(key)
         assert stored is not None
         for name, image in stored[0].items():
             self._score(f"{key}-{name}", image, key)
@@ -212,10 +221,10 @@ class Comparison:
         report: Callable[[str], None] | None,
     ) -> None:
         key, level, index, spec = cell
-        plan, stored = self.plan, self.folder.read_images("inputs", input_key)
+        plan, stored = self.plan, self.folder.read_input(input_key)
         assert stored is not None
         photograph = from_bytes(stored[0]["photograph"]).to(self.engine.device)
-        target = float(stored[1]["start_distance"]) + level
+        target = stored[1].start_distance + level
         images: list[Tensor] = []
         began = time.monotonic()
 
@@ -252,6 +261,7 @@ class Comparison:
             matched=abs(found.distance - target) <= tolerance,
             trials=tuple((trial.weight, trial.distance) for trial in trials),
             seconds=time.monotonic() - began,
+            software=", ".join(f"{name} {version}" for name, version in self._software.items()),
         )
         self.folder.write_images("cells", key, {"image": to_bytes(images[best])}, {**asdict(facts), "spec": spec})
 
@@ -259,7 +269,7 @@ class Comparison:
         """Add the scores that are missing of an 8-bit image."""
         scores = self.folder.read_scores(key)
         missing = [spec for spec in self.models if self.prints[spec] not in scores]
-        stored = self.folder.read_images("inputs", input_key)
+        stored = self.folder.read_input(input_key)
         assert stored is not None
         measures = () if "clean" not in stored[0] or key.endswith("-clean") else MEASURES
         if not missing and all(name in scores for name in measures):
@@ -289,8 +299,8 @@ def measure(name: str, image: Tensor, clean: Tensor) -> float | None:
 
 def software() -> dict[str, str]:
     """Versions of what computed the results."""
-    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
-    for name in ("comfyui-dmap", "torch", "numpy", "pyiqa", "scipy"):
+    found = {"comfyui-dmap": __version__, "python": platform.python_version(), "system": platform.platform(terse=True)}
+    for name in ("torch", "numpy", "pyiqa", "scipy"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

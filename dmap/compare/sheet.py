@@ -28,13 +28,13 @@ def contact_sheet(results: Results, folder: Folder, most: int = 24) -> Tensor:
     """
     rows = []
     for condition in results.conditions[:most]:
-        stored = folder.read_images("inputs", condition.input.key)
+        stored = folder.read_input(condition.input.key)
         if stored is None:
             continue
         images = [stored[0]["photograph"], stored[0]["start"]]
-        found = [None if cell is None else folder.read_images("cells", cell.key) for cell in condition.cells]
+        found = [None if cell is None else folder.read_cell(cell.key) for cell in condition.cells]
         title = f"{condition.input.photograph}, {condition.input.degradation}, level {condition.level:g}"
-        rows.append((title, [*images, *(None if one is None else one[0]["image"] for one in found)]))
+        rows.append((title, [*images, *(None if one is None else one[0] for one in found)]))
     if not rows:
         raise ValueError("contact sheet: the comparison has no finished cell yet")
     names = ["photograph", "start", *results.names]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from .results import Results
 from .selection import Pair, candidates, choose
 
 FORMAT, VERSION = "dmap-study", 1
+Found = TypeVar("Found")
 PAGE, KEY = "study.html", "study_key.json"
 QUESTION = "Which of the two is the better photograph?"
 GOOD, BAD = "start", "spoiled"
@@ -124,7 +124,7 @@ def _trials(
             _image(images, image_a, seed), _image(images, image_b, seed), name_a, name_b, group,
         )  # fmt: skip
         trials.append(trial)
-        reference = _image(images, _stored(folder, "inputs", found.input.key)["photograph"], seed)
+        reference = _image(images, _there(folder.read_input(found.input.key), folder)[0]["photograph"], seed)
         rows.append({"id": trial.id, "group": group, "input": reference, "a": trial.a, "b": trial.b})
 
     for kind, pair in shown_pairs:
@@ -133,13 +133,13 @@ def _trials(
         for model in (pair.first, pair.second):
             cell = cells[model]
             assert cell is not None  # candidates are matched
-            sides.append((results.names[model], _stored(folder, "cells", cell.key)["image"]))
+            sides.append((results.names[model], _there(folder.read_cell(cell.key), folder)[0]))
         add(kind, pair.condition, sides, pair.first * models + pair.second)
     # Spread over the chosen conditions, so that catch trials look like all others.
     places = random.permutation([pair.condition for pair in pairs])
     for number in range(catches):
         condition = int(places[number % len(places)])
-        good = _stored(folder, "inputs", results.conditions[condition].input.key)["start"]
+        good = _there(folder.read_input(results.conditions[condition].input.key), folder)[0]["start"]
         add("catch", condition, [(GOOD, good), (BAD, _spoiled(good, seed + number))], models * models)
     return trials, rows
 
@@ -151,11 +151,10 @@ def _image(images: dict[str, str], image: Tensor, seed: int) -> str:
     return name
 
 
-def _stored(folder: Folder, kind: str, key: str) -> Mapping[str, Tensor]:
-    found = folder.read_images(kind, key)
+def _there(found: Found | None, folder: Folder) -> Found:
     if found is None:
-        raise ValueError(f"comparison {folder.path}: {kind}/{key} is missing; run the comparison again")
-    return found[0]
+        raise ValueError(f"comparison {folder.path}: an image is missing or damaged; run the comparison again")
+    return found
 
 
 def _spoiled(image: Tensor, seed: int) -> Tensor:

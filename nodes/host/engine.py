@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from comfyui_version import __version__ as host_version
 from torch import Tensor
 
 from ...dmap.chain import Chain
@@ -24,6 +25,8 @@ class HostEngine:
         photographs: the batch, in the same order.
         model, vae: the host's, to tell them from others.
     """
+
+    software: Mapping[str, str] = {"comfyui": host_version}
 
     def __init__(self, host: Session, path: Path, photographs: Sequence[Photograph], model: Any, vae: Any) -> None:
         self.host, self.path, self.device = host, path, host.device
