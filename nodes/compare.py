@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..dmap.compare import report, results
+from ..dmap.compare import parts, report, results
 from ..dmap.compare.folder import Folder
 from ..dmap.compare.plan import Plan
 from ..dmap.compare.run import Comparison, Progress
@@ -121,7 +121,8 @@ class DMAPCompare(io.ComfyNode):
         session.run(path.model, path.positive, latent, body, vae=vae, patchers=everything.patchers)
         with images.named_errors(NODE):
             done = results.load(target)
-            page = report.write(done, target, {}, target.path.name)
+            extra, _ = parts.collect(done, target)
+            page = report.write(done, target, extra, target.path.name)
             sheet = images.to_image_socket(contact_sheet(done, target))
         matched = done.select()
         drawn = images.to_image_socket(matrix(done)) if len(matched) else sheet[:, :1, :1]

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from browser import SCREENSHOTS, chromium, needs_chromium, watch
 
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
 from dmap.cli import main
-from dmap.compare import mixture, report, results, statistics
+from dmap.compare import mixture, parts, report, results, specs, statistics
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import Skipped
 from dmap.compare.run import Comparison
-from dmap.priors import priorfile
+from dmap.priors import WeightStore, load_prior, priorfile
+from toys import photograph
 
 __all__ = ["chromium"]
 NASTY = "</script><img src=x onerror=alert(1)>.png"
@@ -47,20 +49,29 @@ def ranking() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def simulated() -> list[dict[str, Any]]:
-    return [
+def simulated() -> dict[str, Any]:
+    rows = [
         {"strategy": strategy, "follows": 0.5, "votes": votes, "right": right, "first": right}
         for strategy in ("debiased", "random")
         for votes, right in ((10, 0.7), (40, 0.8), (160, 0.95))
     ]
+    return {"pairs": 10, "repeats": 20, "rows": rows}
+
+
+def mixed() -> dict[str, Any]:
+    row = {
+        "name": "mix", "gain": 2.0, "difference": None, "low": None, "high": None, "measures": {"psnr": -0.25},
+        "judged": {"mean": [2.0], "error": [0.5]},
+    }  # fmt: skip
+    check = {"rows": [row], "photographs": 3, "judging": "judged by all", "judges": ["=judge"], "verdict": "No."}
+    proposal = {"parts": [["red", 0.75], ["grey", 0.25]], "floor": 0.25, "expected": 2.5, "gains": {"=judge": 2.5}}
+    return {"proposal": proposal, "verdict": "No: it does not.", "check": check}
 
 
 @pytest.fixture(scope="module")
 def page_file(folder: Path) -> Path:
-    rows = [{"name": "mix", "gain": 2.0, "difference": None, "low": None, "high": None, "measures": {"psnr": -0.25}}]
-    mixed = {"verdict": "No: it does not.", "rows": rows, "photographs": 3, "judging": "judged by all"}
-    parts = {"ranking": ranking(), "simulation": simulated(), "mixture": mixed}
-    return report.write(results.load(Folder(folder)), Folder(folder), parts, f"Toys {NASTY}")
+    extra = {"ranking": ranking(), "simulation": simulated(), "mixture": mixed()}
+    return report.write(results.load(Folder(folder)), Folder(folder), extra, f"Toys {NASTY}")
 
 
 @needs_chromium
@@ -79,6 +90,10 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
     for part in ("#people", "#votes", "#mixture"):
         assert page.locator(part).is_visible()
     assert "\N{MINUS SIGN}0.25" in page.locator("#mixture-table").inner_text()
+    assert "+2.0 ±0.5" in page.locator("#mixture-table").inner_text()
+    assert "0.75 red" in page.locator("#mixture-lead").inner_text()
+    assert "4 of 4" in page.locator("#observers").inner_text()
+    assert page.locator("#sheet-rest").inner_text() == ""
     assert "<b>x</b>.json" in page.locator("#problems").inner_text()
     assert page.locator("svg").count() == 4
 
@@ -118,6 +133,43 @@ def test_the_tables_behind_it(page_file: Path, folder: Path) -> None:
     assert data["software"]["torch"]
 
 
+def test_a_sheet_too_large_for_a_page_keeps_what_matters(folder: Path) -> None:
+    found = results.load(Folder(folder))
+    whole = report.sheet(found, Folder(folder), [])
+    assert [row["condition"] for row in whole] == list(range(12))
+    size = sum(len(image["src"]) for image in whole[0]["images"])
+    few = report.sheet(found, Folder(folder), [7, 5], largest=int(2.5 * size))
+    assert [row["condition"] for row in few] == [0, 5, 7]
+    assert [row["condition"] for row in report.sheet(found, Folder(folder), [7], largest=1)] == [7]
+
+
+def test_parts_of_other_results_are_left_out_and_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = results.load(Folder(folder))
+    usual = folder / parts.PARTS["ranking"].place
+    usual.parent.mkdir(exist_ok=True)
+    parts.write("ranking", ranking(), found.identity, usual)
+    assert parts.collect(found, Folder(folder))[0]["ranking"]["overall"] == ranking()["overall"]
+    parts.write("ranking", ranking(), "of another comparison", usual)
+    extra, left_out = parts.collect(found, Folder(folder))
+    assert extra["ranking"] is None
+    assert "made of other results" in left_out[0]
+    assert main(["report", str(folder)]) == 0
+    assert "left out: ranking ranking.json: it was made of other results" in capsys.readouterr().out
+    assert json.loads((folder / report.DATA).read_text(encoding="utf-8"))["ranking"] is None
+    for name, content in {
+        "other.json": usual.read_text(encoding="utf-8"),
+        "mixture.json": json.dumps({"format": "dmap-mixture", "version": 1, "comparison": found.identity}),
+        "old.json": json.dumps({"format": "dmap-ranking", "version": 0, "comparison": found.identity}),
+        "broken.json": "{",
+    }.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert main(["report", str(folder), "--ranking", str(tmp_path / name)]) == 2
+        assert name in capsys.readouterr().err
+    usual.unlink()
+
+
 def test_an_unfinished_comparison_says_so(tmp_path: Path) -> None:
     class StopError(Exception):
         pass
@@ -154,11 +206,17 @@ def test_the_weights_keep_the_floors_and_are_the_best_that_do(folder: Path) -> N
         mixture.propose(found, 1.5)
 
 
-def test_a_check_tells_yes_from_no(folder: Path) -> None:
+def test_a_check_tells_yes_from_no(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = results.load(Folder(folder))
     same = mixture.check(found, "red", ["smooth"])
-    assert same["verdict"].startswith(("Yes", "No"))
+    assert same["verdict"].startswith("Nothing is shown"), "three photographs are too few"
     assert same["photographs"] == 3
+    # The judge that is neither the mixture nor one of its parts, and the one that only judges.
+    assert same["judges"] == ["grey", "=judge"]
+    blue = found.gains[found.select(), 1, 3]
+    assert same["rows"][0]["judged"]["mean"][1] == pytest.approx(blue.mean())
+    assert same["rows"][0]["gain"] == pytest.approx(np.mean(same["rows"][0]["judged"]["mean"]))
+    monkeypatch.setattr(mixture, "ENOUGH", 3)
     noisy = [one.input.degradation == "noise" for one in found.conditions]
     psnr = (found.measures["psnr"][:, 1] - found.start_measures["psnr"])[noisy].mean()
     assert same["rows"][0]["measures"]["psnr"] == pytest.approx(psnr)
@@ -169,8 +227,8 @@ def test_a_check_tells_yes_from_no(folder: Path) -> None:
     assert verdict.startswith("No")
     assert "worse than smooth, grey" in verdict
     last = np.array([one.input.photograph == found.conditions[-1].input.photograph for one in found.conditions])
-    mixed = np.where(last, -40.0, 30.0)[:, None, None] * np.array([0, 1.0, 0])[None, :, None]
-    unsure = mixture.check(replace(found, scores=found.scores + mixed), "red", ["smooth", "grey"])
+    change = np.where(last, -40.0, 30.0)[:, None, None] * np.array([0, 1.0, 0])[None, :, None]
+    unsure = mixture.check(replace(found, scores=found.scores + change), "red", ["smooth", "grey"])
     assert all(row["difference"] > 0 > row["low"] for row in unsure["rows"][1:])
     assert unsure["verdict"].startswith("No")
     assert "nothing is shown either way" in unsure["verdict"]
@@ -181,6 +239,27 @@ def test_a_check_tells_yes_from_no(folder: Path) -> None:
     assert "outside of the mixture" in mixture.check(alone, "red", ["smooth", "grey"])["judging"]
 
 
+def test_intervals_of_few_photographs_are_wide_enough() -> None:
+    """By hand for three, and by simulation: about 95 % of the intervals hold the true mean, for few photographs too."""
+    low, high = mixture.interval(np.array([1.0, 2.0, 3.0]))
+    assert (low, high) == (pytest.approx(2 - 4.303 / 3**0.5, abs=1e-3), pytest.approx(2 + 4.303 / 3**0.5, abs=1e-3))
+    assert mixture.interval(np.array([1.0])) == (None, None)
+    random = np.random.default_rng(0)
+    found = [mixture.interval(random.standard_normal(4)) for _ in range(1000)]
+    assert 0.93 < np.mean([low < 0 < high for low, high in found if low is not None and high is not None]) < 0.97
+
+
+def test_the_mixture_that_is_checked_is_the_one_that_is_written(tmp_path: Path) -> None:
+    parted = [("dmap_nss", 0.6543), ("dmap_spectrum", 0.3457)]
+    proposal = mixture.Proposal(parted, 0.25, 1.0, {})
+    mixture.write_prior(proposal, "mine", tmp_path / "mine.json")
+    image = photograph(1, 96).float()
+    with torch.no_grad():
+        written = load_prior("file:mine.json", WeightStore((tmp_path,)))(image)
+        checked = specs.build(mixture.spec(proposal))(image)
+    assert torch.equal(written, checked)
+
+
 def test_the_commands(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(folder), "--title", "By command"]) == 0
     assert "By command" in (folder / report.PAGE).read_text(encoding="utf-8")
@@ -189,5 +268,12 @@ def test_the_commands(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixtur
     assert "--name" in capsys.readouterr().err
     assert main(["propose-prior", str(folder), "--name", "mine", "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    if "no mixture" not in text:
-        assert priorfile.read(tmp_path / "mine.json").name == "mine"
+    assert "Not checked" in text
+    assert priorfile.read(tmp_path / "mine.json").name == "mine"
+    assert main(["report", str(folder)]) == 0
+    assert json.loads((folder / report.DATA).read_text(encoding="utf-8"))["mixture"]["check"] is None
+    assert main(["propose-prior", str(folder), "--floor", "0"]) == 0
+    assert "No mixture: " in capsys.readouterr().out
+    assert main(["report", str(folder)]) == 0
+    kept = json.loads((folder / report.DATA).read_text(encoding="utf-8"))["mixture"]
+    assert kept["verdict"].startswith("No mixture"), "an earlier proposal is shown as if it were this one"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..compare import mixture, results
+from ..compare import mixture, parts, results
 from ..compare.engine import ShippedEngine
-from ..compare.folder import Folder, write_json
+from ..compare.folder import Folder
 from ..compare.inputs import read_folder
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
@@ -19,7 +19,6 @@ from .compare import add_weights_argument, build_models
 
 NAME = "propose-prior"
 HELP = "Propose a mixture of a comparison's models as a prior file, and check it on other photographs."
-CHECK = "mixture.json"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,60}")
 
 
@@ -54,21 +53,22 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--name: got {options.name!r}; use letters, digits, - and _ only")
     found = results.load(Folder(options.comparison))
     proposal = mixture.propose(found, options.floor)
-    parts = ", ".join(f"{weight:.2f} {name}" for name, weight in proposal.parts)
-    print(f"proposed: {parts}; judges' mean gain expected {proposal.expected:+.1f}, floor kept {proposal.floor:.2f}")
-    content: dict[str, Any] = {"proposal": mixture.as_json(proposal)}
+    words = ", ".join(f"{weight:.2f} {name}" for name, weight in proposal.parts)
+    print(f"proposed: {words}; judges' mean gain expected {proposal.expected:+.1f}, floor kept {proposal.floor:.2f}")
+    check: dict[str, Any] | None = None
     if len(proposal.parts) == 1:
-        print(f"no mixture: {proposal.parts[0][0]} alone keeps every floor and pleases the judges most")
-        return 0
-    file = (options.out or options.comparison) / f"{options.name}.json"
-    mixture.write_prior(proposal, options.name, file)
-    print(f"{file}: put it into ComfyUI's folder models/iqa")
-    if options.photos is None:
-        print("not checked: name other photographs with --photos to see whether it beats its parts")
-        return 0
-    content.update(_check(options, found, proposal))
-    write_json(options.comparison / CHECK, content)
-    print(content["verdict"])
+        verdict = f"No mixture: {proposal.parts[0][0]} alone keeps the floors and pleases the judges most."
+    else:
+        file = (options.out or options.comparison) / f"{options.name}.json"
+        mixture.write_prior(proposal, options.name, file)
+        print(f"{file}: put it into ComfyUI's folder models/iqa")
+        verdict = "Not checked: name other photographs with --photos to see whether the mixture beats its parts."
+        if options.photos is not None:
+            check = _check(options, found, proposal)
+            verdict = check["verdict"]
+    content = {"proposal": asdict(proposal), "verdict": verdict, "check": check}
+    parts.write("mixture", content, found.identity, options.comparison / parts.PARTS["mixture"].place)
+    print(verdict)
     return 0
 
 

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..compare import ranking, study, votes
-from ..compare.folder import write_json
+from ..compare import parts, ranking, study, votes
 
 NAME = "rank"
 HELP = "Rank the models of a study by the votes of its observers (Bradley-Terry, bootstrap intervals)."
-RANKING = "ranking.json"
-FORMAT, VERSION = "dmap-ranking", 1
+RANKING = parts.file_name("ranking")
+OTHERS = (study.KEY, *(parts.file_name(kind) for kind in parts.PARTS))
+"""Files that may lie beside votes without being any."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +29,15 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--samples: got {options.samples}, at least 2 are needed")
     key = study.read_key(options.key)
     files = [file for one in options.votes for file in (sorted(one.glob("*.json")) if one.is_dir() else [one])]
-    observers, problems = votes.read((file for file in files if file.name not in (study.KEY, RANKING)), key)
+    observers, problems = votes.read((file for file in files if file.name not in OTHERS), key)
     for problem in problems:
         print(f"{problem.file}: {problem.text}{'' if problem.used else '; not used'}")
     found = ranking.summary(observers, key.models, options.samples, options.seed)
     content: dict[str, Any] = {
-        "format": FORMAT, "version": VERSION, "study": key.id, "strategy": key.strategy, **found,
-        "problems": [asdict(problem) for problem in problems],
+        "study": key.id, "strategy": key.strategy, **found, "problems": [asdict(problem) for problem in problems],
     }  # fmt: skip
     out = options.out or options.key.with_name(RANKING)
-    write_json(out, content)
+    parts.write("ranking", content, key.comparison, out)
     overall = found["overall"]
     for name, strength, low, high, taken in zip(
         *(overall[part] for part in ("models", "strengths", "low", "high", "votes")), strict=True

@@ -6,12 +6,12 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from ..compare import results, selection, simulation, study
-from ..compare.folder import Folder, write_json
+from ..compare import parts, results, selection, simulation, study
+from ..compare.folder import Folder
 
 NAME = "study"
 HELP = "Make a self-contained page on which people compare a comparison's outputs in pairs, blind."
-SIMULATION = "study_simulation.json"
+SIMULATION = parts.file_name("simulation")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> int:
             selection.candidates(found), contents, len(found.names), options.pairs, repeats=options.simulate,
             seed=options.seed,
         )  # fmt: skip
-        write_json(out / SIMULATION, [asdict(one) for one in power])
+        content = {"pairs": options.pairs, "repeats": options.simulate, "rows": [asdict(one) for one in power]}
+        parts.write("simulation", content, found.identity, out / SIMULATION)
         for follows in sorted({one.follows for one in power}):
             needed = {name: simulation.votes_needed(power, name, follows) for name in selection.STRATEGIES}
             words = ", ".join(f"{name} {votes or 'more than simulated'}" for name, votes in needed.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from .statistics import Chosen, cross_scores, mean_and_error, others
 
 LEAST_WEIGHT = 1e-3
 """Parts with less are left out: a linear program gives zeros up to rounding."""
+ENOUGH = 6
+"""Photographs below which nothing is said: all differences have one sign by chance more than once in 40 below it."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,13 @@ def write_prior(proposal: Proposal, name: str, file: Path) -> None:
     priorfile.write(PriorFile(name, "mean", tuple((part, round(weight, 3)) for part, weight in proposal.parts)), file)
 
 
-def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -> dict[str, Any]:
+def check(results: Results, mixture: str, parts: Sequence[str]) -> dict[str, Any]:
     """Does the mixture beat its parts? On a comparison of the mixture and its parts on other photographs.
 
     The judges are the models that share nothing with the mixture and its parts; without one, all are, each model's own
-    outputs excepted. Beside them, and not part of the verdict, the changes from the start of the measures against the
-    undegraded photographs, where photographs were degraded.
+    outputs excepted. "judged" holds what each of them says, mean and standard error. Beside them, and not part of the
+    verdict, the changes from the start of the measures against the undegraded photographs, where photographs were
+    degraded.
 
     Raises:
         ValueError: if no start was brought to one fidelity by all.
@@ -112,7 +115,7 @@ def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -
             "mixture: on no held-out photograph did all parts and the mixture reach the same fidelity; allow more "
             "searches or a wider tolerance"
         )
-    used = results.parts[results.names.index(mixture)]
+    used = set().union(*(results.parts[results.names.index(name)] for name in (mixture, *parts)))
     independent = [index for index, part in enumerate(results.parts) if used.isdisjoint(part)]
     gains = results.gains[chosen]
     photographs = results.photographs(chosen)
@@ -125,11 +128,12 @@ def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -
         rows[name] = np.array([each[[photo == one for photo in photographs]].mean() for one in names])
     found: list[dict[str, Any]] = []
     for name, values in rows.items():
-        low, high = interval(rows[mixture] - values, seed) if name != mixture else (None, None)
+        low, high = interval(rows[mixture] - values) if name != mixture else (None, None)
         difference = None if name == mixture else float((rows[mixture] - values).mean())
         found.append(
             {
                 "name": name, "gain": float(values.mean()), "difference": difference, "low": low, "high": high,
+                "judged": _judged(gains[:, results.names.index(name)][:, independent], photographs),
                 "measures": _changes(results, chosen, name),
             }
         )  # fmt: skip
@@ -138,12 +142,19 @@ def check(results: Results, mixture: str, parts: Sequence[str], seed: int = 0) -
     return {
         "rows": found,
         "photographs": len(names),
+        "judges": [results.judges[index] for index in independent],
         "judging": "judged by models that are not in the mixture: "
         + ", ".join(results.judges[index] for index in independent)
         if independent
         else "no model is outside of the mixture, so its parts judge one another: weak evidence",
-        "verdict": _verdict(list(parts), beaten, lost),
+        "verdict": _verdict(list(parts), beaten, lost, len(names)),
     }
+
+
+def _judged(gains: Array, photographs: Sequence[str]) -> dict[str, list[float | None]]:
+    """Mean and standard error of gains (conditions, judges); no error of a single photograph."""
+    mean, error = mean_and_error(gains, photographs)
+    return {"mean": mean.tolist(), "error": [None if np.isnan(value) else float(value) for value in error]}
 
 
 def _changes(results: Results, chosen: Chosen, name: str) -> dict[str, float]:
@@ -156,7 +167,9 @@ def _changes(results: Results, chosen: Chosen, name: str) -> dict[str, float]:
     return {measure: float(np.nanmean(change)) for measure, change in changes.items() if np.isfinite(change).any()}
 
 
-def _verdict(parts: list[str], beaten: list[str], lost: list[str]) -> str:
+def _verdict(parts: list[str], beaten: list[str], lost: list[str], photographs: int) -> str:
+    if photographs < ENOUGH:
+        return f"Nothing is shown either way: held-out photographs {photographs}, at least {ENOUGH} are needed."
     if len(beaten) == len(parts):
         return "Yes: on held-out photographs the mixture beats every one of its parts, with intervals above zero."
     words = "No: on held-out photographs the mixture does not beat all of its parts."
@@ -170,16 +183,12 @@ def _verdict(parts: list[str], beaten: list[str], lost: list[str]) -> str:
     return words
 
 
-def interval(differences: Array, seed: int, samples: int = 2000) -> tuple[float | None, float | None]:
-    """95 % bootstrap interval of a mean over photographs; None for a single one."""
+def interval(differences: Array) -> tuple[float | None, float | None]:
+    """95 % interval of a mean over photographs by Student's t, honest for few of them; None for a single one."""
     if len(differences) < 2:
         return None, None
-    random = np.random.default_rng(seed)
-    means = differences[random.integers(len(differences), size=(samples, len(differences)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    from scipy.stats import t  # at hand: the proposal needed scipy as well
 
-
-def as_json(proposal: Proposal) -> dict[str, Any]:
-    """The proposal as JSON holds it."""
-    return asdict(proposal)
+    mean = float(differences.mean())
+    reach = float(t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences)))
+    return mean - reach, mean + reach

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .folder import Folder, read_json, write_json, write_text
+from .folder import Folder, write_json, write_text
 from .pages import data_uri, page
+from .parts import PARTS
 from .results import Array, Condition, Results
 from .run import MEASURES
 from .sheet import contact_sheet, matrix, save
@@ -21,32 +22,34 @@ from .statistics import cross_scores, disagreements, fooled_by, standing
 PAGE, DATA, CELLS, MATRIX = "report.html", "report.json", "cells.csv", "cross_scores.csv"
 SHEET, HEAT = "contact_sheet.png", "cross_scores.png"
 SCRIPTS = ("zoom.js", "charts.js", "tables.js", "viewer.js", "people.js", "report.js")
-LARGEST_SHEET = 60
-"""Conditions whose images are put into the page; the rest stays in the folder."""
+LARGEST_SHEET = 60_000_000
+"""Characters of images in the page, about; starts beyond that stay in the folder."""
 
 
-def write(results: Results, folder: Folder, parts: Mapping[str, Any], title: str) -> Path:
+def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str) -> Path:
     """Write the page, its data without the images, and the tables into the comparison's folder.
 
     Args:
         results: of the comparison.
         folder: where its images are, and where the report goes.
-        parts: JSON of "ranking", "simulation" and "mixture" where there are any.
+        extra: contents of ``parts.PARTS`` by kind, where there are any.
         title: of the page.
 
     Raises:
         ValueError: if no output is there yet.
     """
-    if not any(cell is not None for condition in results.conditions for cell in condition.cells):
+    if not _begun(results):
         raise ValueError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
-    data = {**contents(results), **{name: parts.get(name) for name in ("ranking", "simulation", "mixture")}}
+    data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}}
     write_json(folder.path / DATA, {"title": title, **data})
     write_text(folder.path / CELLS, _csv(list(_cell_rows(results))))
     write_text(folder.path / MATRIX, _csv(list(_matrix_rows(data["groups"], results))))
     save(contact_sheet(results, folder), folder.path / SHEET)
     if len(results.select()):
         save(matrix(results), folder.path / HEAT)
-    data["title"], data["sheet"] = title, sheet(results, folder)
+    first = [pair["condition"] for pair in data["pairs"]]
+    data["title"], data["sheet"] = title, sheet(results, folder, first)
+    data["unshown"] = len(_begun(results)) - len(data["sheet"])
     data["pairs"] = _with_places(data["pairs"], data["sheet"])
     file = folder.path / PAGE
     write_text(file, page("report", title, SCRIPTS, data))
@@ -148,6 +151,7 @@ def _cell_rows(results: Results) -> Iterator[dict[str, Any]]:
                 "level": condition.level, "model": name, "prior_weight": cell.weight, "distance": cell.distance,
                 "target": cell.target, "start_distance": condition.input.start_distance,
                 "matched": cell.matched, "ascents": len(cell.trials), "seconds": round(cell.seconds, 1),
+                "software": cell.software,
                 **{f"score {judge}": results.scores[row, column, place] for place, judge in enumerate(results.judges)},
                 **{f"start {judge}": results.start[row, place] for place, judge in enumerate(results.judges)},
                 **{measure: results.measures[measure][row, column] for measure in MEASURES},
@@ -185,34 +189,57 @@ def _harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
-def sheet(results: Results, folder: Folder) -> list[dict[str, Any]]:
-    """The contact sheet: for each condition the photograph, the start and every output, with scores."""
-    rows = []
-    for number, condition in enumerate(results.conditions[:LARGEST_SHEET]):
-        stored = folder.read_input(condition.input.key)
-        if stored is None or all(cell is None for cell in condition.cells):
+def sheet(results: Results, folder: Folder, first: Sequence[int], largest: int = LARGEST_SHEET) -> list[dict[str, Any]]:
+    """The contact sheet: for each condition the photograph, the start and every output, with scores.
+
+    Args:
+        first: conditions that matter most, if not all find room.
+        largest: characters of images, about; one condition is shown however large.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    room = largest
+    for number in dict.fromkeys((*first, *_begun(results))):
+        if room <= 0:
+            break
+        row = _row(results, folder, number)
+        if row is not None:
+            rows[number] = row
+            room -= sum(len(image["src"] or "") for image in row["images"])
+    return [rows[number] for number in sorted(rows)]
+
+
+def _begun(results: Results) -> list[int]:
+    """Conditions with at least one output."""
+    return [
+        number
+        for number, condition in enumerate(results.conditions)
+        if any(cell is not None for cell in condition.cells)
+    ]
+
+
+def _row(results: Results, folder: Folder, number: int) -> dict[str, Any] | None:
+    condition = results.conditions[number]
+    stored = folder.read_input(condition.input.key)
+    if stored is None:
+        return None
+    images = [
+        _image("photograph", stored[0]["photograph"], results.photograph[number]),
+        _image("start", stored[0]["start"], results.start[number]),
+    ]
+    for model, cell in enumerate(condition.cells):
+        found = None if cell is None else folder.read_cell(cell.key)
+        if cell is None or found is None:
+            images.append({"label": results.names[model], "src": None})
             continue
-        images = [
-            _image("photograph", stored[0]["photograph"], results.photograph[number]),
-            _image("start", stored[0]["start"], results.start[number]),
-        ]
-        for model, cell in enumerate(condition.cells):
-            found = None if cell is None else folder.read_cell(cell.key)
-            if cell is None or found is None:
-                images.append({"label": results.names[model], "src": None})
-                continue
-            image = _image(results.names[model], found[0], results.scores[number, model])
-            image.update(weight=cell.weight, distance=round(cell.distance, 4), matched=cell.matched)
-            images.append(image)
-        if "clean" in stored[0]:
-            images.append({"label": "undegraded", "src": data_uri(stored[0]["clean"]), "scores": None})
-        rows.append(
-            {
-                "condition": number, "photograph": condition.input.photograph, "level": condition.level,
-                "degradation": condition.input.degradation, "matched": condition.matched, "images": images,
-            }
-        )  # fmt: skip
-    return rows
+        image = _image(results.names[model], found[0], results.scores[number, model])
+        image.update(weight=cell.weight, distance=round(cell.distance, 4), matched=cell.matched)
+        images.append(image)
+    if "clean" in stored[0]:
+        images.append({"label": "undegraded", "src": data_uri(stored[0]["clean"]), "scores": None})
+    return {
+        "condition": number, "photograph": condition.input.photograph, "level": condition.level,
+        "degradation": condition.input.degradation, "matched": condition.matched, "images": images,
+    }  # fmt: skip
 
 
 def _image(label: str, image: Tensor, scores: Array) -> dict[str, Any]:
@@ -223,11 +250,3 @@ def _with_places(pairs: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str,
     """Disagreement pairs whose images are in the page, with their row in the sheet."""
     places = {row["condition"]: place for place, row in enumerate(rows)}
     return [{**pair, "row": places[pair["condition"]]} for pair in pairs if pair["condition"] in places]
-
-
-def read_parts(files: Mapping[str, Path | None]) -> dict[str, Any]:
-    """JSON parts by name; None where no file is given or it is not there."""
-    return {
-        name: read_json(file, name, "make it again") if file is not None and file.is_file() else None
-        for name, file in files.items()
-    }

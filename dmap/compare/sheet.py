@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,9 @@ def contact_sheet(results: Results, folder: Folder, most: int = 24) -> Tensor:
         raise ValueError("contact sheet: the comparison has no finished cell yet")
     names = ["photograph", "start", *results.names]
     width = GAP + len(names) * (THUMB + GAP)
-    canvas = Image.new("RGB", (width, HEAD + len(rows) * (THUMB + LABEL + GAP)), BACKGROUND)
+    rest = len(results.conditions) - most
+    height = HEAD + len(rows) * (THUMB + LABEL + GAP) + (HEAD if rest > 0 else 0)
+    canvas = Image.new("RGB", (width, height), BACKGROUND)
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     for column, name in enumerate(names):
         draw.text((GAP + column * (THUMB + GAP), 5), _fitted(draw, name, THUMB, font), fill=INK, font=font)
@@ -52,6 +55,9 @@ def contact_sheet(results: Results, folder: Folder, most: int = 24) -> Tensor:
                 draw.rectangle((*place, place[0] + THUMB, place[1] + THUMB), outline=GRID)
             else:
                 canvas.paste(_thumb(picture), place)
+    if rest > 0:
+        text = f"and {rest} more, not drawn here"
+        draw.text((GAP, height - HEAD + 2), text, fill=INK, font=font)
     return as_batch(canvas)
 
 
@@ -92,9 +98,11 @@ def matrix(results: Results) -> Tensor:
 
 
 def save(image: Tensor, file: Path) -> None:
-    """Write (1, 3, h, w) in [0, 1] as a PNG file."""
+    """Write (1, 3, h, w) in [0, 1] as a PNG file; a reader finds the old one or the whole new one."""
     array = image[0].mul(255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(np.ascontiguousarray(array)).save(file)
+    temporary = file.with_name(f"{file.name}.part")
+    Image.fromarray(np.ascontiguousarray(array)).save(temporary, "PNG")
+    os.replace(temporary, file)
 
 
 def _heat(share: float) -> tuple[int, int, int]:

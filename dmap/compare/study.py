@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from .plan import digest
 from .results import Results
 from .selection import Pair, candidates, choose
 
-FORMAT, VERSION = "dmap-study", 1
+FORMAT, VERSION = "dmap-study", 2
 Found = TypeVar("Found")
 PAGE, KEY = "study.html", "study_key.json"
 QUESTION = "Which of the two is the better photograph?"
@@ -57,6 +57,7 @@ class Study:
 
     Attributes:
         id: stands for its content; votes carry it.
+        comparison: ``Results.identity`` of what is shown.
         models: names of the models compared.
         trials: all questions.
         strategy: how the pairs were chosen.
@@ -64,6 +65,7 @@ class Study:
     """
 
     id: str
+    comparison: str
     models: tuple[str, ...]
     trials: tuple[Trial, ...]
     strategy: str
@@ -95,14 +97,19 @@ def make(
     pairs = choose(candidates(results), contents, count, strategy, seed)
     images: dict[str, str] = {}
     trials, rows = _trials(results, folder, pairs, images, seed, catches, repeats)
-    content = [[asdict(trial) for trial in trials], list(results.names), strategy, seed]
-    study = Study(digest(content), tuple(results.names), tuple(trials), strategy, seed)
+    study = Study("", results.identity, tuple(results.names), tuple(trials), strategy, seed)
+    study = replace(study, id=_identity(study))
     out.mkdir(parents=True, exist_ok=True)
     data = {"study": study.id, "seed": seed, "question": QUESTION, "trials": rows, "images": images}
     # The key first: a page without one could never be evaluated.
     write_json(out / KEY, {"format": FORMAT, "version": VERSION, **asdict(study)})
     write_text(out / PAGE, page("study", "Image comparison study", ["zoom.js", "study.js"], data))
     return study
+
+
+def _identity(study: Study) -> str:
+    """Stands for all but the id itself."""
+    return digest({name: value for name, value in asdict(study).items() if name != "id"})
 
 
 def _trials(
@@ -170,10 +177,15 @@ def read_key(file: Path) -> Study:
     try:
         trials = tuple(Trial(**trial) for trial in content["trials"])
         study = Study(
-            str(content["id"]), tuple(content["models"]), trials, str(content["strategy"]), int(content["seed"])
+            str(content["id"]),
+            str(content["comparison"]),
+            tuple(content["models"]),
+            trials,
+            str(content["strategy"]),
+            int(content["seed"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"study key {file.name}: it is damaged ({error}); make the study again") from error
-    if digest([[asdict(trial) for trial in study.trials], list(study.models), study.strategy, study.seed]) != study.id:
+    if _identity(study) != study.id:
         raise ValueError(f"study key {file.name}: it was changed after it was made; make the study again")
     return study

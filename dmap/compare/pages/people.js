@@ -16,10 +16,14 @@ function drawPeople(found) {
     kinds.flatMap(([kind, one]) => one.models.map((name, index) => [kind, String(index + 1), text(name),
       signed(one.strengths[index], 2), `${signed(one.low[index], 2)} to ${signed(one.high[index], 2)}`,
       String(one.votes[index])])), "Rankings by degradation");
+  const share = ([part, all]) => (all ? `${part} of ${all}` : "none");
+  fill($("observers"), ["observer", "votes", "catch trials right", "repeats answered alike", "chose the left side"],
+    found.observers.map((one) => [one.name, String(one.votes), share(one.catches), share(one.repeats),
+      `${Math.round(one.left * 100)} %`]), "Observers whose votes count");
   const problems = found.problems.map((one) => `${one.file}: ${one.text}${one.used ? "" : " (not used)"}`);
   $("problems").replaceChildren(...(problems.length ? problems : ["None."]).map((one) => make("li", {}, one)));
 }
-function drawPower(found) {
+function drawPower({ rows: found }) {
   $("votes").classList.remove("hidden");
   const follows = [...new Set(found.map((one) => one.follows))];
   const of = (strategy, follow) => found.filter((one) => one.strategy === strategy && one.follows === follow);
@@ -35,16 +39,23 @@ function drawPower(found) {
     [String(follow), String(needed("debiased", follow)), String(needed("random", follow))]),
   "Votes until 90 % of the model pairs are in the right order");
 }
-function drawMixture(found) {
+function drawMixture({ proposal, verdict, check }) {
   $("mixture").classList.remove("hidden");
-  $("mixture-lead").textContent = found.verdict;
-  const measures = Object.keys(found.rows[0].measures);
-  fill($("mixture-table"), ["prior", "judges' mean gain", "mixture less this", "95 % interval",
+  $("mixture-lead").textContent = `${verdict} Proposed: ` +
+    `${proposal.parts.map(([name, weight]) => `${number(weight, 2)} ${name}`).join(", ")}; every judge was to keep ` +
+    `${number(proposal.floor, 2)} of the largest gain that any model brought it.`;
+  fill($("proposal"), ["judge", "expected gain"], Object.entries(proposal.gains).map(([name, gain]) => [name, signed(gain)]),
+    "Gains on the comparison's own photographs, if gains mixed like the weights");
+  if (!check) return;
+  const measures = Object.keys(check.rows[0].measures);
+  fill($("mixture-table"), ["prior", ...check.judges, "judges' mean gain", "mixture less this", "95 % interval",
     ...measures.map(measured)],
-    found.rows.map((row) => [row.name, signed(row.gain), row.difference === null ? "–" : signed(row.difference),
-      row.difference === null ? "–" : `${signed(row.low)} to ${signed(row.high)}`,
-      ...measures.map((name) => change(name, row.measures[name]))]),
-    `On ${found.photographs} held-out photographs; ${found.judging}`);
+  check.rows.map((row) => [row.name,
+    ...check.judges.map((_, index) => `${signed(row.judged.mean[index])}${plusMinus(row.judged.error[index])}`),
+    signed(row.gain), row.difference === null ? "–" : signed(row.difference),
+    row.difference === null ? "–" : `${signed(row.low)} to ${signed(row.high)}`,
+    ...measures.map((name) => change(name, row.measures[name]))]),
+  `On ${check.photographs} held-out photographs; ${check.judging}`);
 }
 
 function record() {

@@ -86,7 +86,9 @@ function findings() {
       `${number(all.own.mean[worst])} are confirmed by nobody.`);
     const falls = order.filter((index) => all.others.mean[index] < 0).map((index) => DATA.models[index]);
     if (falls.length) items.push(`By the unrelated judges' mean, the outputs of ${falls.join(", ")} are worse than the start.`);
-    if (all.photographs < 10) {
+    if (all.photographs === 1) {
+      items.push("One photograph has no standard errors: differences say nothing about others.");
+    } else if (all.photographs < 10) {
       items.push(`With ${many(all.photographs, "photograph")} the standard errors are rough; differences within them say nothing.`);
     }
   } else if (all.conditions) {
@@ -131,6 +133,10 @@ function thumb(place, index) {
   return button;
 }
 function drawSheet() {
+  if (DATA.unshown) {
+    $("sheet-rest").textContent = `${many(DATA.unshown, "further start")} in the comparison's folder; this page would be ` +
+      "too large with all of them.";
+  }
   $("sheet").replaceChildren(...DATA.sheet.flatMap((row, place) => [
     make("h3", { class: "sheet-title" }, `${row.photograph}, ${row.degradation}, level ${row.level}` +
       (row.matched ? "" : " (left out of the figures)")),
