@@ -158,6 +158,12 @@ BAD: dict[str, tuple[Callable[[study.Study], str], str]] = {
     "a strange choice": (edited(lambda c: c["votes"][0].update(choice="both")), "does not fit"),
     "a double vote": (edited(lambda c: c["votes"].append(c["votes"][0])), "two votes"),
     "a time that is none": (edited(lambda c: c["votes"][0].update(ms=-5)), "no time"),
+    "a time far too long": (edited(lambda c: c["votes"][0].update(ms=10**400)), "no time"),
+    "a yes for a time": (edited(lambda c: c["votes"][0].update(ms=True)), "no time"),
+    "a list for an image": (edited(lambda c: c["votes"][0].update(left=["i0"])), "does not fit"),
+    "a dictionary for a choice": (edited(lambda c: c["votes"][0].update(choice={})), "does not fit"),
+    "votes that are numbers": (edited(lambda c: c.update(votes=[1, 2]), False), "lacks"),
+    "only hasty answers": (edited(lambda c: [row.update(ms=5) for row in c["votes"]]), "no answer"),
     "careless": (lambda key: json.dumps(spoil_catches(key)), "catch trials"),
 }
 
@@ -191,6 +197,17 @@ def test_doubtful_votes_are_said(tmp_path: Path, key: study.Study) -> None:
     assert "chose the left side" in text
     assert "another file" in text
     assert {observer.name for observer in observers} == {"hasty", "left-handed"}
+
+
+def test_answers_without_a_catch_trial_are_said(tmp_path: Path, key: study.Study) -> None:
+    """Someone who stopped early; the answers count, but nobody should take them for checked."""
+    catches = {trial.id for trial in key.trials if trial.kind == "catch"}
+    content = ballot(key, "early", 5)
+    content["votes"] = [row for row in content["votes"] if row["trial"] not in catches]
+    observers, problems = votes.read(save(tmp_path, [seal(content)]), key)
+    assert [observer.name for observer in observers] == ["early"]
+    assert "no catch trial" in problems[0].text
+    assert problems[0].used
 
 
 def test_a_changed_key_is_refused(tmp_path: Path, folder: Path) -> None:

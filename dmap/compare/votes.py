@@ -14,8 +14,11 @@ from .study import GOOD, Study, Trial
 
 FORMAT, VERSION = "dmap-votes", 1
 LARGEST = 20_000_000
+ROW, SIDES = ("trial", "left", "right", "choice", "ms"), ("left", "right")
 QUICKEST = 300
 """Milliseconds; a faster answer was no look at the images."""
+LONGEST = 1e12
+"""Milliseconds; thirty years."""
 CATCH_SHARE = 0.75
 """Share of the catch trials that an observer has to answer right."""
 SIDE_ODDS = 1e-3
@@ -70,9 +73,7 @@ def checksum(text: str) -> str:
 
 def canonical(content: dict[str, Any]) -> str:
     """What the checksum is of."""
-    rows = ";".join(
-        ",".join(str(vote[key]) for key in ("trial", "left", "right", "choice", "ms")) for vote in content["votes"]
-    )
+    rows = ";".join(",".join(str(vote[key]) for key in ROW) for vote in content["votes"])
     return f"{content['study']}|{content['observer']}|{rows}"
 
 
@@ -119,11 +120,11 @@ def _content(file: Path, study: Study) -> dict[str, Any]:
     votes = content.get("votes")
     if not isinstance(votes, list) or not votes:
         raise ValueError("it holds no vote")
-    try:
-        sum_ = checksum(canonical(content))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"a vote lacks {error}") from error
-    if content.get("checksum") != sum_:
+    for row in votes:
+        missing = [name for name in ROW if name not in row] if isinstance(row, dict) else ROW
+        if missing:
+            raise ValueError(f"a vote lacks {', '.join(missing)}")
+    if "observer" not in content or content.get("checksum") != checksum(canonical(content)):
         raise ValueError("it was changed after it was saved (its checksum is wrong)")
     return content
 
@@ -136,11 +137,12 @@ def _observer(content: dict[str, Any], study: Study) -> tuple[Observer, list[str
     quick = 0
     for row in content["votes"]:
         trial = trials.get(str(row["trial"]))
-        if trial is None or {row["left"], row["right"]} != {trial.a, trial.b} or row["choice"] not in ("left", "right"):
+        sides_shown = [row["left"], row["right"]]
+        if trial is None or sides_shown not in ([trial.a, trial.b], [trial.b, trial.a]) or row["choice"] not in SIDES:
             raise ValueError(f"a vote on {row['trial']!r} does not fit the study")
         if trial.id in answers:
             raise ValueError(f"there are two votes on {trial.id}")
-        if not isinstance(row["ms"], int | float) or not math.isfinite(row["ms"]) or row["ms"] < 0:
+        if isinstance(row["ms"], bool) or not isinstance(row["ms"], int | float) or not 0 <= row["ms"] <= LONGEST:
             raise ValueError(f"the time of the vote on {trial.id} is no time")
         sides[row["choice"]] += 1
         models = (trial.model_a, trial.model_b)
@@ -155,12 +157,16 @@ def _observer(content: dict[str, Any], study: Study) -> tuple[Observer, list[str
     if _tail(max(sides.values()), total) < SIDE_ODDS:
         remarks.append(f"observer {name!r} chose the left side {sides['left']} of {total} times")
     catches = [vote.winner == GOOD for vote in answers.values() if vote.trial.kind == "catch"]
+    if not catches and any(trial.kind == "catch" for trial in study.trials):
+        remarks.append(f"observer {name!r} answered no catch trial, so nothing vouches for these answers")
     pairs = {_shown(vote.trial): vote for vote in answers.values() if vote.trial.kind == "pair"}
     twice = [
         pairs[_shown(vote.trial)].winner == vote.winner
         for vote in answers.values()
         if vote.trial.kind == "repeat" and _shown(vote.trial) in pairs
     ]
+    if not pairs:
+        raise ValueError(f"observer {name!r} has no answer on a pair that counts")
     observer = Observer(
         name, tuple(pairs.values()), (sum(catches), len(catches)), (sum(twice), len(twice)), sides["left"] / total
     )
