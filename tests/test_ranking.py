@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import choix
 import numpy as np
 import pytest
 
@@ -106,6 +107,33 @@ def test_strengths_by_hand() -> None:
     split = np.zeros((4, 4))
     split[0, 1] = split[2, 3] = 5
     assert not ranking.connected(split)
+
+
+def test_strengths_are_a_library_s() -> None:
+    """choix fits the same posterior; models that met unevenly or never, and clean sweeps, included."""
+    penalty = 1 / (2 * ranking.PRIOR_DEVIATION**2)  # choix adds it times the sum of squares
+    random = np.random.default_rng(0)
+    for models in (2, 3, 6):
+        for _ in range(10):
+            count = random.integers(0, 12, (models, models)) * (random.random((models, models)) < 0.7)
+            np.fill_diagonal(count, 0)
+            won = [(i, j) for i in range(models) for j in range(models) for _ in range(count[i, j])]
+            theirs = choix.opt_pairwise(models, won, alpha=penalty, tol=1e-9)
+            assert ranking.bradley_terry(count.astype(float)) == pytest.approx(theirs - theirs.mean(), abs=1e-3)
+
+
+def test_agreement_as_published() -> None:
+    """Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), example A: ten units, two observers, 0.095."""
+    both = {"Meg": "0100000010", "Owen": "1110010000"}
+    observers = []
+    for name, values in both.items():
+        answers = []
+        for unit, value in enumerate(values):
+            trial = study.Trial(f"t{unit}", "pair", "photo", "none", 1.0, f"a{unit}", f"b{unit}", "first", "second", 0)
+            models = ("first", "second") if value == "1" else ("second", "first")
+            answers.append(votes.Vote(trial, *models, 1000.0))
+        observers.append(votes.Observer(name, tuple(answers), (0, 0), (0, 0), 0.5))
+    assert ranking.agreement(observers) == pytest.approx(0.095, abs=5e-4)
 
 
 def test_agreement(key: study.Study, tmp_path: Path) -> None:
