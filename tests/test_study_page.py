@@ -84,7 +84,7 @@ def test_a_whole_study_with_a_reload_in_the_middle(
     before = page.evaluate("[current().id, current().left]")
 
     page.reload()
-    page.locator("#resume").click()
+    page.get_by_role("button", name="Go on as observer-1 (2 answered)").click()
     assert page.locator("#count").inner_text() == "3 of 10"
     assert page.evaluate("[current().id, current().left]") == before
     while page.locator("#trial").is_visible():
@@ -117,6 +117,10 @@ def test_on_a_phone(chromium: Any, made: tuple[Path, study.Study]) -> None:
     assert box["height"] >= 44
     assert box["y"] + box["height"] <= 780, "the answers are below the fold"
     page.locator("#flicker").tap()
+    page.locator("#flicker-input").tap()
+    page.locator("#shown", has_text="The photograph").wait_for()
+    page.locator("#single .pane").tap()
+    page.locator("#shown", has_text="Left").wait_for()
     page.locator("#single .pane").tap()
     page.locator("#shown", has_text="Right").wait_for()  # a touch becomes a click a little later
     page.screenshot(path=SCREENSHOTS / "study_phone_flicker.png")
@@ -150,6 +154,44 @@ def test_nothing_is_answered_before_it_is_seen(chromium: Any, made: tuple[Path, 
     assert page.evaluate("three.scale") == 2
 
 
+def test_several_people_in_one_browser_and_one_in_two_tabs(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    """Nobody's answers are lost: each code has its own, and a code that has begun goes on."""
+    page, faults = open_page(chromium, made[0])
+    begin(page, "ann")
+    page.keyboard.press("1")
+    page.locator("#count", has_text="2 of 10").wait_for()
+    page.reload()
+    begin(page, "bob")
+    assert page.locator("#count").inner_text() == "1 of 10"
+    other = page.context.new_page()
+    other.goto((made[0] / study.PAGE).as_uri())
+    begin(other, "bob")
+    page.keyboard.press("2")
+    other.locator("#count", has_text="2 of 10").wait_for()
+    assert other.evaluate("state.votes") == page.evaluate("state.votes")
+    page.reload()
+    assert page.locator(".resume").all_inner_texts()[0].startswith("Go on as ann (1 answered)")
+    begin(page, "ann")
+    assert page.locator("#count").inner_text() == "2 of 10"
+    assert not faults, faults
+
+
+def test_answers_kept_by_a_browser_that_do_not_fit_are_not_taken(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    page, faults = open_page(chromium, made[0])
+    begin(page, "odd")
+    page.keyboard.press("1")
+    page.locator("#count", has_text="2 of 10").wait_for()
+    kept = (
+        "localStorage.setItem(STORE + 'odd', JSON.stringify({...state, votes: [...state.votes, {trial: 'x'}, null]}))"
+    )
+    for content, count in ((kept, "2 of 10"), ("localStorage.setItem(STORE + 'odd', '{')", "1 of 10")):
+        page.evaluate(content)
+        page.reload()
+        begin(page, "odd")
+        assert page.locator("#count").inner_text() == count
+    assert not faults, faults
+
+
 def test_a_pair_asked_twice_has_its_sides_swapped(chromium: Any, made: tuple[Path, study.Study]) -> None:
     page, _ = open_page(chromium, made[0])
     twice = [
@@ -179,6 +221,28 @@ def test_orders_and_sides_are_random_but_balanced(chromium: Any, made: tuple[Pat
     assert max(first.values()) < 15
     left = [trial["left"] == trial["a"] for trials in observers for trial in trials]
     assert 0.4 < sum(left) / len(left) < 0.6
+
+
+def test_every_part_of_a_session_holds_as_many_of_each(chromium: Any, made: tuple[Path, study.Study]) -> None:
+    """Models meet as often early as late, when people tire; catch trials are not all at the end."""
+    page, _ = open_page(chromium, made[0])
+    sizes = {0: 8, 1: 8, 2: 8, 9: 4}  # the last are catch trials
+    trials = [
+        {"id": f"{group}-{number}", "group": group, "input": f"p{number}", "a": f"a{group}{number}", "b": "b"}
+        for group, size in sizes.items()
+        for number in range(size)
+    ]
+    page.evaluate("trials => { DATA.trials = trials; }", trials)
+    for number in range(10):
+        groups = [trial["group"] for trial in page.evaluate("name => arrange(name)", f"o{number}")]
+        quarters = [Counter(groups[start : start + 7]) for start in range(0, 28, 7)]
+        assert all(quarter == {group: size // 4 for group, size in sizes.items()} for quarter in quarters)
+
+    again = [{**trial, "id": f"again {trial['id']}"} for trial in trials[::7]]
+    page.evaluate("trials => { DATA.trials = trials; }", [*trials, *again])
+    for number in range(10):
+        place = {trial["id"]: at for at, trial in enumerate(page.evaluate("name => arrange(name)", f"o{number}"))}
+        assert all(abs(place[one["id"]] - place[one["id"].removeprefix("again ")]) > 4 for one in again)
 
 
 def test_the_checksum_is_python_s(chromium: Any, made: tuple[Path, study.Study]) -> None:

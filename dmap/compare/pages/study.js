@@ -1,6 +1,6 @@
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const STORE = "dmap-study-" + DATA.study;
+const STORE = `dmap-study-${DATA.study}-`; // and the observer's code: several people may share a browser
 const $ = (id) => document.getElementById(id);
 
 // FNV-1a with 64 bits over UTF-8, as dmap/compare/votes.py computes it.
@@ -23,8 +23,9 @@ function generator(text) {
   };
 }
 
-// The observer's own order and sides. A pair that is asked twice has its sides swapped the second time; among the others
-// of a group (two models) the sides take turns: so each model is as often left as right.
+// The observer's own order and sides. The trials of a group (two models, or catch trials) are spread over the session, so
+// that each part of it holds as many of each; a pair that is asked twice comes early and late, with its sides swapped;
+// among the others of a group the sides take turns: so each model is as often left as right.
 function arrange(observer) {
   const random = generator(`${DATA.study}|${DATA.seed}|${observer}`);
   const trials = DATA.trials.map((trial) => ({ ...trial }));
@@ -33,8 +34,16 @@ function arrange(observer) {
     [trials[i], trials[j]] = [trials[j], trials[i]];
   }
   const pair = (trial) => `${trial.input} ${trial.a} ${trial.b}`;
-  const asked = new Map();
-  for (const trial of trials) asked.set(pair(trial), (asked.get(pair(trial)) || 0) + 1);
+  const count = (key) => trials.reduce((all, trial) => all.set(key(trial), (all.get(key(trial)) || 0) + 1), new Map());
+  const [asked, size, placed, begun] = [count(pair), count((trial) => trial.group), new Map(), new Set()];
+  for (const trial of trials) {
+    const place = placed.get(trial.group) || 0;
+    placed.set(trial.group, place + 1);
+    trial.when = (place + random()) / size.get(trial.group);
+    if (asked.get(pair(trial)) > 1) trial.when = ((begun.has(pair(trial)) ? 2 : 0) + random()) / 3;
+    begun.add(pair(trial));
+  }
+  trials.sort((one, other) => one.when - other.when);
   const before = new Map();
   for (const trial of trials) {
     const kin = asked.get(pair(trial)) > 1 ? pair(trial) : trial.group;
@@ -56,18 +65,27 @@ let kept = true;
 
 function keep() {
   try {
-    localStorage.setItem(STORE, JSON.stringify(state));
+    localStorage.setItem(STORE + state.observer, JSON.stringify(state));
   } catch {
     kept = false;
     $("storage").classList.remove("hidden");
   }
 }
-function stored() {
+function parsed(text) {
   try {
-    const found = JSON.parse(localStorage.getItem(STORE));
+    const found = JSON.parse(text);
     return found && Array.isArray(found.votes) && typeof found.observer === "string" ? found : null;
   } catch {
     return null;
+  }
+}
+function stored() {
+  try {
+    return Object.keys(localStorage).filter((key) => key.startsWith(STORE))
+      .map((key) => parsed(localStorage.getItem(key))).filter((found) => found && found.votes.length)
+      .sort((one, other) => (one.observer < other.observer ? -1 : 1));
+  } catch {
+    return []; // the browser keeps nothing
   }
 }
 function result() {
@@ -110,6 +128,7 @@ function flickerTo(which) {
 }
 function setFlicker(on) {
   $("flicker").setAttribute("aria-pressed", String(on));
+  $("flicker-input").classList.toggle("hidden", !on);
   $("panes").classList.toggle("hidden", on);
   $("single").classList.toggle("hidden", !on);
   if (on) {
@@ -169,20 +188,31 @@ function undo() {
   keep();
   show();
 }
-function begin(found) {
-  state = found;
-  order = arrange(state.observer);
+// Begin, or go on where this observer stopped; answers that do not fit the order are not taken over.
+function begin(observer) {
+  const found = stored().find((one) => one.observer === observer);
+  state = found || { observer, began: new Date().toISOString(), votes: [] };
+  order = arrange(observer);
+  const wrong = state.votes.findIndex((vote, index) => vote?.trial !== order[index]?.id);
+  if (wrong >= 0) state.votes.length = wrong;
   keep();
   show();
 }
 
 $("begin").addEventListener("submit", (event) => {
   event.preventDefault();
-  begin({ observer: $("observer").value, began: new Date().toISOString(), votes: [] });
+  begin($("observer").value);
+});
+// The same observer in another tab: both go on from the later answers.
+window.addEventListener("storage", (event) => {
+  if (!state.observer || event.key !== STORE + state.observer || !parsed(event.newValue)) return;
+  state = parsed(event.newValue);
+  show();
 });
 $("choose-left").addEventListener("click", () => vote("left"));
 $("choose-right").addEventListener("click", () => vote("right"));
 $("flicker").addEventListener("click", () => setFlicker(!flickering()));
+$("flicker-input").addEventListener("click", () => flickerTo("input"));
 $("zoom-in").addEventListener("click", () => zoom().by(2));
 $("zoom-out").addEventListener("click", () => zoom().by(0.5));
 $("zoom-reset").addEventListener("click", () => zoom().reset());
@@ -219,16 +249,22 @@ window.addEventListener("beforeunload", (event) => {
 });
 
 const before = stored();
-if (before && before.votes.length) {
-  const note = $("resumable");
-  const button = document.createElement("button");
-  button.type = "button";
-  button.id = "resume";
-  button.className = "primary";
-  button.textContent = `Go on as ${before.observer} (${before.votes.length} answered)`;
-  button.addEventListener("click", () => begin(before));
-  note.append("You have begun already. ", button, " Beginning anew discards those answers.");
-  note.classList.remove("hidden");
-} else {
-  keep();
+if (before.length) {
+  const buttons = before.map((found) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "primary resume";
+    button.textContent = `Go on as ${found.observer} (${found.votes.length} answered)`;
+    button.addEventListener("click", () => begin(found.observer));
+    return button;
+  });
+  $("resumable").append("Begun in this browser already: ", ...buttons);
+  $("resumable").classList.remove("hidden");
+}
+try {
+  localStorage.setItem(STORE, "");
+  localStorage.removeItem(STORE);
+} catch {
+  kept = false;
+  $("storage").classList.remove("hidden");
 }
