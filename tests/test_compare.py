@@ -273,12 +273,15 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     command = ["compare", "--photos", str(photos), "--out", str(out), *options]
     assert main([*command, "--priors", "dmap_quality"]) == 2
     assert "at least two" in capsys.readouterr().err
-    assert main([*command, "--priors", "dmap_nss", "dmap_spectrum"]) == 0
+    assert main([*command, "--priors", "dmap_nss", "dmap_judge"]) == 2
+    assert "dmap_judge only judges" in capsys.readouterr().err
+    assert main([*command, "--priors", "dmap_nss", "dmap_spectrum", "--judges", "dmap_judge"]) == 0
     assert "skipped broken.jpg" in capsys.readouterr().out
     index = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in index["skipped"]] == ["broken.jpg"]
     assert len(index["photographs"][0]["sha256"]) == 64
     assert len(list((out / "cells").iterdir())) == 2
+    assert np.isfinite(results.load(Folder(out)).gains[..., 2]).all()
     assert main([*command, "--priors", "dmap_nss", "dmap_spectrum"]) == 0
     assert "2 of 2 results are there already" in capsys.readouterr().out
 

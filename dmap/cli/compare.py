@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from ..compare import specs
 from ..compare.engine import ShippedEngine
 from ..compare.folder import Folder
 from ..compare.inputs import DEGRADATIONS, read_folder
+from ..compare.judges import JUDGES
 from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
@@ -47,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the comparison's folder; finished cells in it are kept, so the same command goes on after a stop",
     )  # fmt: skip
     parser.add_argument("--priors", nargs="+", required=True, metavar="PRIOR", help=f"at least two, each {specs.HELP}")
-    parser.add_argument("--judges", nargs="*", default=[], metavar="PRIOR", help="models that only judge")
+    parser.add_argument(
+        "--judges", nargs="*", default=[], metavar="PRIOR",
+        help=f"models that only judge; {', '.join(JUDGES)} too, which no prior uses",
+    )  # fmt: skip
     parser.add_argument("--files", nargs="*", default=[], metavar="NAME", help="only these photographs")
     parser.add_argument("--count", type=int, help="so many photographs at most")
     parser.add_argument(
@@ -80,10 +84,22 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def build_models(names: Iterable[str], weights: Sequence[Path], device: torch.device) -> dict[str, Prior]:
-    """Priors and judges by their names."""
+def build_models(plan: Plan, weights: Sequence[Path], device: torch.device) -> dict[str, Prior]:
+    """A plan's priors and judges by their names. Raises ValueError if one cannot be loaded."""
     store = WeightStore(tuple(weights))
-    return {name: specs.build(name, lambda one: load_prior(one, store)).to(device) for name in names}
+
+    def load(name: str) -> Prior:
+        return load_prior(name, store)
+
+    def load_judge(name: str) -> Prior:
+        return JUDGES[name]() if name in JUDGES else load(name)
+
+    for name in plan.priors:
+        if name in JUDGES:
+            raise ValueError(f"--priors: {name} only judges; name it with --judges, and a model to be climbed here")
+    climbed = {name: specs.build(name, load) for name in plan.priors}
+    models = {**climbed, **{name: specs.build(name, load_judge) for name in plan.judges}}
+    return {name: model.to(device) for name, model in models.items()}
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -104,7 +120,7 @@ def run(options: argparse.Namespace) -> int:
     folder.open(must_exist=False)
     device = common.device_of(options.device)
     engine = ShippedEngine(device, common.DTYPES[options.dtype])
-    models = build_models((*plan.priors, *plan.judges), options.weights, device)
+    models = build_models(plan, options.weights, device)
     photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files, options.count)
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")

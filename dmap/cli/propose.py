@@ -84,7 +84,7 @@ def _check(options: argparse.Namespace, found: results.Results, proposal: mixtur
     photographs = [one for one in photographs if one.sha256 not in used][: options.count]
     if not photographs:
         raise ValueError(f"--photos: {options.photos} holds no photograph that the comparison has not seen")
-    models = build_models((*plan.priors, *plan.judges), options.weights, device)
+    models = build_models(plan, options.weights, device)
     folder = Folder(options.comparison / "check")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
     progress = common.Progress(comparison.total, "checking")

@@ -163,7 +163,8 @@ class Comparison:
             ValueError: if an objective is not finite at the start.
         """
         total, done = self.total, 0
-        weights: dict[tuple[str, float], float] = {}
+        # Where searches ended, by model, level and degradation, and whatever the degradation.
+        weights: dict[tuple[str, float, str | None], float] = {}
         for photograph, degradation, key in self._jobs:
             todo = [cell for cell in self._cells(key) if self.folder.read_cell(cell[0]) is None]
             chain = None
@@ -177,11 +178,12 @@ class Comparison:
                 if any(cell_key == cell[0] for cell in todo):
                     assert chain is not None
                     report = None if callback is None else self._reporter(callback, done, total, label)
-                    self._optimise(chain, key, (cell_key, level, index, spec), weights, report)
+                    first = weights.get((spec, level, degradation), weights.get((spec, level, None), 1.0))
+                    self._optimise(chain, key, (cell_key, level, index, spec), first, report)
                 found = self.folder.read_cell(cell_key)
                 assert found is not None
                 # Begin the next photograph's search where this one's ended; cells on disk give the same beginning.
-                weights[spec, level] = found[1].weight
+                weights[spec, level, degradation] = weights[spec, level, None] = found[1].weight
                 self._score(cell_key, found[0], key)
                 done += 1
         if callback is not None:
@@ -217,7 +219,7 @@ class Comparison:
         chain: Chain,
         input_key: str,
         cell: tuple[str, float, int, str],
-        weights: Mapping[tuple[str, float], float],
+        first: float,
         report: Callable[[str], None] | None,
     ) -> None:
         key, level, index, spec = cell
@@ -248,7 +250,7 @@ class Comparison:
             return float(fidelity(plan.fidelity)(images[-1], photograph))
 
         tolerance = plan.tolerance * level
-        trials, best = search(ascend, target, tolerance, weights.get((spec, level), 1.0), plan.searches)
+        trials, best = search(ascend, target, tolerance, first, plan.searches)
         found = trials[best]
         facts = Cell(
             key=key,
