@@ -1,5 +1,6 @@
 """The benchmarks, on small pictures for a few iterations."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import cost, denoiser, restore, step
+from benchmarks import comparison, cost, denoiser, restore, step
 from dmap.training.data import heldout_names
+from scripts import niqe
 from scripts.demo import SAMPLE, pixels
 from toys import photograph
 
@@ -111,3 +113,27 @@ def test_the_denoisers_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_denoisers_figures_need_photographs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert denoiser.main(["--photos", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "photos" in capsys.readouterr().err
+
+
+def test_the_comparison_writes_its_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All steps on small pictures for one iteration; every figure of the document is the report's."""
+    photos, out, file = tmp_path / "photos", tmp_path / "out", tmp_path / "measured.md"
+    photos.mkdir()
+    for seed, name in enumerate((*comparison.COMPARED[:2], *comparison.HELD_OUT[:2])):
+        array = photograph(1, 96, seed)[0].mul(255).byte().permute(1, 2, 0).numpy()
+        Image.fromarray(array).save(photos / f"{name}.jpg")
+    quick = ("--degradations", "noise", "jpeg", "--levels", "0.02", "--size", "96", "--iterations", "1", "--steps", "1",
+             "--searches", "3", "--tolerance", "0.9")  # fmt: skip
+    monkeypatch.setattr(comparison, "PRIORS", ("dmap_nss", "dmap_spectrum"))
+    monkeypatch.setattr(comparison, "SETTINGS", quick)
+    monkeypatch.setattr(comparison, "STUDY", ("--pairs", "2", "--simulate", "1"))
+    monkeypatch.setattr(niqe, "parameters", lambda: None)
+    options = ["--photos", str(photos), "--out", str(out), "--document", str(file), "--count", "2"]
+    assert comparison.main(options) == 0
+    text, report = file.read_text(encoding="utf-8"), json.loads((out / "report.json").read_text(encoding="utf-8"))
+    (row,) = (line for line in text.splitlines() if line.startswith("| dmap_nss | *"))
+    gains = report["groups"][0]["gains"]
+    assert f"{gains['mean'][0][2]:+.1f} ± {gains['error'][0][2]:.1f}" in row
+    assert report["mixture"]["verdict"] in text
+    assert "more than 640" in text or "| 0.5 |" in text
+    assert f"`dmap_judge` {report['facts'][-1]['fingerprint'][:8]}" in text

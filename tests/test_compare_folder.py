@@ -12,14 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
 from dmap import tensorfile
-from dmap.compare import results
+from dmap.compare import results, sheet
 from dmap.compare import run as running
-from dmap.compare.folder import VERSION, Folder
+from dmap.compare.folder import VERSION, Folder, write_json
 from dmap.compare.plan import METHOD
 from dmap.compare.run import Comparison, Progress
+from dmap.priors import priorfile
 
 HERE = Path(__file__).parent
 
@@ -124,6 +126,37 @@ def test_a_kill_in_the_middle_loses_at_most_the_cell_in_work(tmp_path: Path) -> 
     assert all(file.stat().st_mtime_ns == time for file, time in kept.items())
     comparison(tmp_path / "whole").run()
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("kind", ["json", "tensors", "png", "prior"])
+def test_a_fault_while_writing_leaves_the_old_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is new comes into its place whole, by one renaming; a stop before that leaves what was there."""
+    file = tmp_path / "file"
+    part = ("dmap_nss", 1.0)
+
+    def write(value: int) -> None:
+        if kind == "json":
+            write_json(file, {"value": value})
+        elif kind == "tensors":
+            tensorfile.write(file, {"value": torch.full((3,), value)}, {})
+        elif kind == "png":
+            sheet.save(torch.full((1, 3, 4, 4), value / 9), file)
+        else:
+            priorfile.write(priorfile.PriorFile(f"name {value}", "mean", (part,)), file)
+
+    write(1)
+    before = file.read_bytes()
+
+    def stop(*_: object) -> None:
+        raise OSError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stop)
+        with pytest.raises(OSError, match="stopped"):
+            write(2)
+    assert file.read_bytes() == before
+    write(2)
+    assert file.read_bytes() != before
 
 
 def test_cells_of_another_version_are_made_again(tmp_path: Path) -> None:

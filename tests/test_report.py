@@ -64,7 +64,13 @@ def mixed() -> dict[str, Any]:
         "judged": {"mean": [2.0], "error": [0.5]},
     }  # fmt: skip
     check = {"rows": [row], "photographs": 3, "judging": "judged by all", "judges": ["=judge"], "verdict": "No."}
-    proposal = {"parts": [["red", 0.75], ["grey", 0.25]], "floor": 0.25, "expected": 2.5, "gains": {"=judge": 2.5}}
+    proposal = {
+        "parts": [["red", 0.75], ["grey", 0.25]],
+        "floor": 0.25,
+        "expected": 2.5,
+        "gains": {"=judge": 2.5},
+        "displeased": ["grey"],
+    }
     return {"proposal": proposal, "verdict": "No: it does not.", "check": check}
 
 
@@ -91,6 +97,7 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
         assert page.locator(part).is_visible()
     assert "\N{MINUS SIGN}0.25" in page.locator("#mixture-table").inner_text()
     assert "+2.0 ±0.5" in page.locator("#mixture-table").inner_text()
+    assert "No model pleased grey" in page.locator("#mixture-lead").inner_text()
     assert "0.75 red" in page.locator("#mixture-lead").inner_text()
     assert "4 of 4" in page.locator("#observers").inner_text()
     assert page.locator("#sheet-rest").inner_text() == ""
@@ -206,6 +213,21 @@ def test_the_weights_keep_the_floors_and_are_the_best_that_do(folder: Path) -> N
         mixture.propose(found, 1.5)
 
 
+def test_judges_that_no_model_pleases_do_not_stop_a_proposal(folder: Path) -> None:
+    found = results.load(Folder(folder))
+    usual = mixture.propose(found, 0.3)
+    assert usual.displeased == []
+    lowered = found.scores.copy()
+    lowered[..., 3] = found.start[:, None, 3] - 5.0
+    proposal = mixture.propose(replace(found, scores=lowered), 0.3)
+    assert proposal.displeased == ["=judge"]
+    assert proposal.gains["=judge"] == pytest.approx(-5)
+    assert proposal.floor == pytest.approx(usual.floor, abs=1e-6)
+    nobody = mixture.propose(replace(found, scores=found.start[:, None, :] - 1.0 - np.zeros_like(found.scores)), 0.3)
+    assert nobody.displeased == found.judges
+    assert nobody.expected == pytest.approx(-1)
+
+
 def test_a_check_tells_yes_from_no(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = results.load(Folder(folder))
     same = mixture.check(found, "red", ["smooth"])
@@ -251,7 +273,7 @@ def test_intervals_of_few_photographs_are_wide_enough() -> None:
 
 def test_the_mixture_that_is_checked_is_the_one_that_is_written(tmp_path: Path) -> None:
     parted = [("dmap_nss", 0.6543), ("dmap_spectrum", 0.3457)]
-    proposal = mixture.Proposal(parted, 0.25, 1.0, {})
+    proposal = mixture.Proposal(parted, 0.25, 1.0, {}, [])
     mixture.write_prior(proposal, "mine", tmp_path / "mine.json")
     image = photograph(1, 96).float()
     with torch.no_grad():

@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
     proposal = mixture.propose(found, options.floor)
     words = ", ".join(f"{weight:.2f} {name}" for name, weight in proposal.parts)
     print(f"proposed: {words}; judges' mean gain expected {proposal.expected:+.1f}, floor kept {proposal.floor:.2f}")
+    if proposal.displeased:
+        print(f"no model pleased {', '.join(proposal.displeased)}: there is no floor for them")
     check: dict[str, Any] | None = None
     if len(proposal.parts) == 1:
         verdict = f"No mixture: {proposal.parts[0][0]} alone keeps the floors and pleases the judges most."

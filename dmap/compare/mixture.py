@@ -29,16 +29,20 @@ class Proposal:
         floor: share of a judge's largest gain that every judge is to keep; lowered where the wanted one cannot be had.
         expected: judges' mean gain if gains mixed like the weights; judgements by a model's relatives left out.
         gains: judge -> its expected gain.
+        displeased: judges to which no model brought a gain; there is no floor for them.
     """
 
     parts: list[tuple[str, float]]
     floor: float
     expected: float
     gains: dict[str, float]
+    displeased: list[str]
 
 
 def propose(results: Results, floor: float = 0.25) -> Proposal:
     """Weights that maximise the judges' mean gain while every judge gains at least ``floor`` of its largest gain.
+
+    A judge that no model pleased has no such floor; it still counts in the mean.
 
     A linear program over the mean gains of the comparison, taking a mixture's gains as the mixture of the gains. That
     is a model, not a fact: ``check`` measures.
@@ -59,8 +63,8 @@ def propose(results: Results, floor: float = 0.25) -> Proposal:
     worth = mean_and_error(others(results, results.gains[chosen]), results.photographs(chosen))[0][usable]
     if np.isnan(worth).any():
         raise ValueError("mixture: a model has no judge that shares no network with it; add one with --judges")
-    largest = np.maximum(gains.max(axis=0), 0)
-    weights, kept = _solve(gains, worth, largest, floor)
+    largest = gains.max(axis=0)
+    weights, kept = _solve(gains[:, largest > 0], worth, largest[largest > 0], floor)
     weights = np.where(weights < LEAST_WEIGHT, 0, weights)
     weights = weights / weights.sum()
     named = sorted(
@@ -68,7 +72,8 @@ def propose(results: Results, floor: float = 0.25) -> Proposal:
         key=lambda part: -part[1],
     )
     expected = dict(zip(results.judges, (float(value) for value in weights @ gains), strict=True))
-    return Proposal(named, kept, float(weights @ worth), expected)
+    displeased = [name for name, gain in zip(results.judges, largest, strict=True) if not gain > 0]
+    return Proposal(named, kept, float(weights @ worth), expected, displeased)
 
 
 def _solve(gains: Array, worth: Array, largest: Array, floor: float) -> tuple[Array, float]:
@@ -84,7 +89,7 @@ def _solve(gains: Array, worth: Array, largest: Array, floor: float) -> tuple[Ar
     keep = np.hstack([-gains.T, largest[:, None]])
     best = linprog(np.append(np.zeros(count), -1), keep, np.zeros(len(keep)), ones, [1], bounds)
     kept = float(best.x[-1])
-    found = linprog(-worth, -gains.T, -(kept * largest - 1e-9), np.ones((1, count)), [1], [(0, 1)] * count)
+    found = linprog(-worth, -gains.T, -(kept * largest - 1e-6), np.ones((1, count)), [1], [(0, 1)] * count)
     return np.asarray(found.x), kept
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from comparetoys import LevelPrior, comparison
 from dmap.cli import main
+from dmap.compare import results
+from dmap.compare.folder import Folder
 from scripts import workflow
 from scripts.host import HostError, Server
 
@@ -61,6 +65,44 @@ def test_it_runs_and_a_second_run_finds_everything_done(server: Server, tools: d
     assert len(list((folder / "cells").iterdir())) == 3
 
 
+def test_the_node_and_the_command_agree(server: Server, tools: dict[str, Any], tmp_path: Path) -> None:
+    """The same photograph, models and settings: the same prior weights, distances and judgements."""
+    priors, settings = ["dmap_quality", "dmap_nss"], {"searches": 2, "iterations": 4, "levels": "0.01, 0.02"}
+    graph, _ = graph_of(tools, priors, folder="parity", **settings)
+    server.run(graph.prompt)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(server.base / "input" / "small.png", tmp_path / "photos")
+    options = {
+        "size": 0, "searches": 2, "iterations": 4, "tolerance": SETTINGS["tolerance"], "fidelity": SETTINGS["fidelity"],
+        "fidelity-weight": SETTINGS["fidelity_weight"], "rule": SETTINGS["rule"], "step-size": SETTINGS["step_size"],
+        "shift": SETTINGS["shift"], "seed": SETTINGS["seed"], "solver": "residual_ddim", "steps": 2, "strength": 0.2,
+    }  # fmt: skip
+    command = [
+        "compare",
+        "--photos",
+        str(tmp_path / "photos"),
+        "--out",
+        str(tmp_path / "out"),
+        "--levels",
+        "0.01",
+        "0.02",
+    ]
+    command += ["--priors", *priors, "--judges", "dmap_spectrum"]
+    assert main([*command, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]) == 0
+    node, here = (results.load(Folder(folder)) for folder in (server.base / "output" / "parity", tmp_path / "out"))
+    assert node.judges == here.judges
+    assert node.start == pytest.approx(here.start, abs=0.05)
+    assert node.scores == pytest.approx(here.scores, abs=0.5)
+    assert np.abs(here.gains).max() > 5, "nothing was climbed"
+    for one, other in zip(node.conditions, here.conditions, strict=True):
+        for mine, theirs in zip(one.cells, other.cells, strict=True):
+            assert mine is not None
+            assert theirs is not None
+            assert mine.weight == pytest.approx(theirs.weight, rel=0.02)
+            assert mine.distance == pytest.approx(theirs.distance, abs=5e-4)
+            assert "comfyui" in mine.software
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -84,7 +126,7 @@ def test_one_model_twice_is_refused(server: Server, tools: dict[str, Any]) -> No
 
 
 def test_an_interrupt_keeps_finished_cells(server: Server, tools: dict[str, Any]) -> None:
-    graph, _ = graph_of(tools, ["dmap_nss", "dmap_quality"], folder="stopped", iterations=400, searches=1)
+    graph, _ = graph_of(tools, ["dmap_nss", "dmap_quality"], folder="stopped", iterations=100, searches=1)
     folder = server.base / "output" / "stopped"
     prompt = server.queue(graph.prompt)
     state = {"sent": False}

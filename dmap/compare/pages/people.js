@@ -43,7 +43,8 @@ function drawMixture({ proposal, verdict, check }) {
   $("mixture").classList.remove("hidden");
   $("mixture-lead").textContent = `${verdict} Proposed: ` +
     `${proposal.parts.map(([name, weight]) => `${number(weight, 2)} ${name}`).join(", ")}; every judge was to keep ` +
-    `${number(proposal.floor, 2)} of the largest gain that any model brought it.`;
+    `${number(proposal.floor, 2)} of the largest gain that any model brought it.` +
+    (proposal.displeased.length ? ` No model pleased ${proposal.displeased.join(", ")}.` : "");
   fill($("proposal"), ["judge", "expected gain"], Object.entries(proposal.gains).map(([name, gain]) => [name, signed(gain)]),
     "Gains on the comparison's own photographs, if gains mixed like the weights");
   if (!check) return;
