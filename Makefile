@@ -5,7 +5,7 @@ PY := .venv/bin/python
 COMFYUI_DIR ?= $(CURDIR)/.host/ComfyUI
 export COMFYUI_DIR
 
-.PHONY: setup demo test lint evidence clean
+.PHONY: setup demo test lint evidence comparison clean
 
 setup: .venv/installed $(COMFYUI_DIR)/main.py
 
@@ -41,6 +41,11 @@ test: lint
 evidence: setup
 	@test -n "$(PHOTOS)" || { echo "evidence: name the folder of photographs, make evidence PHOTOS=DIR"; exit 2; }
 	$(PY) -m benchmarks.evidence --photos "$(PHOTOS)" --out output/evidence --jobs 2
+
+# The figures of docs/compare_measured.md; PHOTOS and NIQE_PARAMETERS as above.
+comparison: setup
+	@test -n "$(PHOTOS)" || { echo "comparison: name the folder of photographs, make comparison PHOTOS=DIR"; exit 2; }
+	$(PY) -m benchmarks.comparison --photos "$(PHOTOS)"
 
 clean:
 	rm -rf .venv .host .cache output
