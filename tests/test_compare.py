@@ -121,7 +121,13 @@ def test_the_level_is_beyond_the_start(tmp_path: Path) -> None:
 
     settings = plan(degradations=("none",))
     Comparison(settings, Folder(tmp_path), photographs(1), [], models(), DimEngine()).run()
-    (condition,) = results.load(Folder(tmp_path)).conditions
+    found = results.load(Folder(tmp_path))
+    (condition,) = found.conditions
+    images, _ = Folder(tmp_path).read_input(condition.input.key) or ({}, {})
+    start = [float(model(from_bytes(images["start"]))) for model in models().values()]
+    assert found.start[0] == pytest.approx(start)
+    assert found.start[0] != pytest.approx(found.photograph[0], abs=0.1)
+    assert found.gains[0] == pytest.approx(found.scores[0] - np.array(start)), "a gain is over the start"
     assert condition.input.start_distance > condition.level / 2
     for cell in condition.cells:
         assert cell is not None

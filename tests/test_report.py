@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,22 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
     page.screenshot(path=SCREENSHOTS / f"report_viewer_{name}.png")
     page.keyboard.press("Escape")
     assert not page.locator("#viewer").is_visible()
+    strip = page.locator("#sheet .strip")
+    crops = strip.first.locator("img").evaluate_all("images => images.map((image) => image.style.transform)")
+    assert set(crops) == {"translate(-50%, -50%) scale(2)"}, "the row does not show the crop"
+    assert strip.nth(1).locator("img").first.get_attribute("style") is None
+    page.locator("#sheet .thumb").nth(2).click()
+    corner = page.locator("#viewer .pane").bounding_box()
+    side = min(corner["width"], corner["height"])  # the image is square, whole and in the middle
+    x, y = (corner[at] + (corner[length] - side) / 2 for at, length in (("x", "width"), ("y", "height")))
+    page.mouse.dblclick(x + 2, y + 2)
+    page.screenshot(path=SCREENSHOTS / f"report_crop_{name}.png")
+    page.locator("#viewer-close").click()
+    at = strip.first.locator("img").first.get_attribute("style")
+    found = re.search(r"translate\(-?([\d.]+)%, -?([\d.]+)%\) scale\(4\)", at)
+    assert found, at
+    # Shown is the image's corner, as in the viewer.
+    assert all(float(shift) < 15 for shift in found.groups()), at
     assert not faults, faults
 
 

@@ -127,7 +127,8 @@ function thumb(place, index) {
   if (!image.src) return make("div", { class: "thumb" }, make("span", {}, `${image.label}: not finished`));
   const note = image.matched === false ? make("span", { class: "missed" }, "fidelity missed") : null;
   const button = make("button", { type: "button", class: "thumb" },
-    make("img", { src: image.src, alt: "", decoding: "async" }), make("span", {}, image.label), note);
+    make("span", { class: "crop" }, make("img", { src: image.src, alt: "", decoding: "async" })),
+    make("span", {}, image.label), note);
   button.setAttribute("aria-label", `${image.label}, ${DATA.sheet[place].photograph}: look closely`);
   button.addEventListener("click", () => openViewer(place, index));
   return button;
@@ -140,7 +141,7 @@ function drawSheet() {
   $("sheet").replaceChildren(...DATA.sheet.flatMap((row, place) => [
     make("h3", { class: "sheet-title" }, `${row.photograph}, ${row.degradation}, level ${row.level}` +
       (row.matched ? "" : " (left out of the figures)")),
-    make("div", { class: "strip" }, ...row.images.map((_, index) => thumb(place, index))),
+    make("div", { class: "strip", "data-row": place }, ...row.images.map((_, index) => thumb(place, index))),
   ]));
 }
 

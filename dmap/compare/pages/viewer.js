@@ -34,6 +34,20 @@ function step(by) {
   do next = (next + by + images.length) % images.length; while (!images[next].src);
   showVersion(next);
 }
+// Show the part that was looked at in all images of the row, beside one another.
+function cropRow() {
+  const { scale, x, y } = viewer.zoom.view;
+  const pane = document.querySelector("#viewer .pane");
+  const { naturalWidth: width, naturalHeight: height } = $("viewer-image");
+  const fit = Math.min(pane.clientWidth / width, pane.clientHeight / height);
+  // The pane's middle in shares of the image, which the pane holds whole and centred at scale 1.
+  const middle = (offset, side, length) => ((0.5 - offset) / scale - 0.5) * side / (length * fit) + 0.5;
+  const shift = (at) => Math.min(0, Math.max(1 - scale, 0.5 - at * scale)) * 100;
+  const [left, top] = [shift(middle(x, pane.clientWidth, width)), shift(middle(y, pane.clientHeight, height))];
+  for (const image of document.querySelectorAll(`#sheet [data-row="${viewer.row}"] img`)) {
+    image.style.transform = `translate(${left}%, ${top}%) scale(${scale})`;
+  }
+}
 $("viewer").addEventListener("keydown", (event) => {
   const action = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), "+": () => viewer.zoom.by(2),
     "=": () => viewer.zoom.by(2), "-": () => viewer.zoom.by(0.5), 0: () => viewer.zoom.reset() }[event.key];
@@ -42,7 +56,11 @@ $("viewer").addEventListener("keydown", (event) => {
     action();
   }
 });
-$("viewer-close").addEventListener("click", () => $("viewer").close());
+$("viewer").addEventListener("cancel", cropRow);
+$("viewer-close").addEventListener("click", () => {
+  cropRow();
+  $("viewer").close();
+});
 $("viewer-in").addEventListener("click", () => viewer.zoom.by(2));
 $("viewer-out").addEventListener("click", () => viewer.zoom.by(0.5));
 $("viewer-whole").addEventListener("click", () => viewer.zoom.reset());

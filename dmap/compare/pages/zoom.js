@@ -67,6 +67,7 @@ function linkZoom(panes) {
     pan: (x, y) => { view.x += x; view.y += y; show(); },
     refresh: show,
     get scale() { return view.scale; },
+    get view() { return { ...view }; },
     get moved() { return moved; },
   };
 }
