@@ -63,7 +63,7 @@ def document(report: Report) -> str:
 
 def _settings(report: Report) -> Iterator[str]:
     plan, group = report["plan"], report["groups"][0]
-    names = ", ".join(f"`{Path(one['name']).stem}`" for one in report["photographs"])
+    names = _list([Path(one["name"]).stem for one in report["photographs"]])
     yield (
         "This file is written by `python -m benchmarks.comparison --photos DIR`, which runs the commands of "
         "[compare.md](compare.md); do not edit it.\n\n"
@@ -164,7 +164,7 @@ def _mixture(report: Report) -> Iterator[str]:
     )
     if check is None:
         return
-    names = ", ".join(f"`{name}`" for name in HELD_OUT[: check["photographs"]])
+    names = _list([Path(name).stem for name in check["names"]])
     yield f"Checked on {check['photographs']} other photographs ({names}), {check['judging']}.\n"
     body = []
     for row in check["rows"]:

@@ -249,7 +249,7 @@ def test_a_check_tells_yes_from_no(folder: Path, monkeypatch: pytest.MonkeyPatch
     found = results.load(Folder(folder))
     same = mixture.check(found, "red", ["smooth"])
     assert same["verdict"].startswith("Nothing is shown"), "three photographs are too few"
-    assert same["photographs"] == 3
+    assert same["names"] == list(dict.fromkeys(one.input.photograph for one in found.conditions))
     # The judge that is neither the mixture nor one of its parts, and the one that only judges.
     assert same["judges"] == ["grey", "=judge"]
     blue = found.gains[found.select(), 1, 3]

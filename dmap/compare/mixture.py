@@ -147,6 +147,7 @@ def check(results: Results, mixture: str, parts: Sequence[str]) -> dict[str, Any
     return {
         "rows": found,
         "photographs": len(names),
+        "names": names,
         "judges": [results.judges[index] for index in independent],
         "judging": "judged by models that are not in the mixture: "
         + ", ".join(results.judges[index] for index in independent)
