@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from weighttoys import CNNIQA, cnniqa_weights
 
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
 from dmap import presets
@@ -290,6 +291,23 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert np.isfinite(results.load(Folder(out)).gains[..., 2]).all()
     assert main([*command, "--priors", "dmap_nss", "dmap_spectrum"]) == 0
     assert "2 of 2 results are there already" in capsys.readouterr().out
+
+
+def test_a_model_of_the_catalogue_with_its_weights(tmp_path: Path) -> None:
+    """Climbed and judging like any other, from a file in a folder that is named; the weights are random here."""
+    pytest.importorskip("pyiqa", reason="pyiqa is not installed")
+    photos, weights, out = (tmp_path / name for name in ("photos", "weights", "out"))
+    photos.mkdir()
+    weights.mkdir()
+    torch.save(cnniqa_weights(), weights / CNNIQA)
+    array = photograph(1, 96)[0].mul(255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(array).save(photos / "one.png")
+    options = ["--size", "96", "--iterations", "1", "--steps", "1", "--searches", "1", "--tolerance", "0.9"]
+    command = ["compare", "--photos", str(photos), "--out", str(out), *options, "--priors", "dmap_nss", "pyiqa:cnniqa"]
+    assert main([*command, "--weights", str(weights)]) == 0
+    found = results.load(Folder(out))
+    assert np.isfinite(found.gains).all()
+    assert found.index["models"][1]["source"]
 
 
 def test_four_shipped_priors_without_a_download_or_pyiqa(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
