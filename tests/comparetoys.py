@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmap.chain import Chain, keep_activations
 from dmap.compare.folder import Folder
-from dmap.compare.inputs import Photograph, checksum
+from dmap.compare.inputs import Photograph, Skipped, checksum
 from dmap.compare.plan import Plan
 from dmap.compare.run import Comparison
 from dmap.priors import Prior, PriorInfo
@@ -72,3 +72,15 @@ def plan(**changes: object) -> Plan:
 def comparison(folder: Path, count: int = 2, named: Mapping[str, Prior] | None = None, **changes: object) -> Comparison:
     """A comparison of the toys, not run yet."""
     return Comparison(plan(**changes), Folder(folder), photographs(count), [], named or models(), PixelEngine())
+
+
+def with_a_judge(folder: Path, first: str = "photo 0.png") -> None:
+    """Run a comparison of three photographs at two levels, with a model that only judges and a skipped file.
+
+    Args:
+        first: name of the first photograph.
+    """
+    named = [replace(one, name=first if number == 0 else one.name) for number, one in enumerate(photographs(3))]
+    toys = {**models(), "=judge": LevelPrior("blue", 2, 0.6)}
+    planned = plan(levels=(3e-4, 6e-4), judges=("=judge",))
+    Comparison(planned, Folder(folder), named, [Skipped("bad.jpg", "broken")], toys, PixelEngine()).run()

@@ -1,27 +1,21 @@
-"""The report in a real browser at desktop and phone size, and a mixture out of a comparison."""
+"""The report in a real browser at desktop and phone size, and the tables behind it."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from browser import SCREENSHOTS, chromium, needs_chromium, watch
 
-from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
+from comparetoys import comparison, with_a_judge
 from dmap.cli import main
-from dmap.compare import mixture, parts, report, results, specs, statistics
+from dmap.compare import mixture, parts, report, results
 from dmap.compare.folder import Folder
-from dmap.compare.inputs import Skipped
-from dmap.compare.run import Comparison
-from dmap.priors import WeightStore, load_prior, priorfile
-from toys import photograph
+from dmap.priors import priorfile
 
 __all__ = ["chromium"]
 NASTY = "</script><img src=x onerror=alert(1)>.png"
@@ -31,10 +25,7 @@ NASTY = "</script><img src=x onerror=alert(1)>.png"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished comparison with names that try to be markup, votes and a mixture."""
     path = tmp_path_factory.mktemp("comparison") / "toys"
-    named = [replace(one, name=NASTY if number == 0 else one.name) for number, one in enumerate(photographs(3))]
-    toys = {**models(), "=judge": LevelPrior("blue", 2, 0.6)}
-    planned = plan(levels=(3e-4, 6e-4), judges=("=judge",))
-    Comparison(planned, Folder(path), named, [Skipped("bad.jpg", "broken")], toys, PixelEngine()).run()
+    with_a_judge(path, NASTY)
     return path
 
 
@@ -211,92 +202,6 @@ def test_an_unfinished_comparison_says_so(tmp_path: Path) -> None:
     assert [model["model"] for model in data["unmatched"][0]["models"]] == ["red", "grey"]
     with pytest.raises(ValueError, match="two priors"):
         mixture.propose(results.load(folder))
-
-
-def test_the_weights_keep_the_floors_and_are_the_best_that_do(folder: Path) -> None:
-    found = results.load(Folder(folder))
-    proposal = mixture.propose(found, 0.3)
-    weights = np.array([dict(proposal.parts).get(name, 0.0) for name in found.names])
-    assert weights.sum() == pytest.approx(1)
-    gains = found.gains[found.select()].mean(axis=0)
-    largest = np.maximum(gains.max(axis=0), 0)
-    foreign = statistics.standing(found, found.select()).others[0]
-    assert (weights @ gains >= proposal.floor * largest - 0.05).all()
-    assert proposal.floor <= 0.3
-    draws = np.random.default_rng(0).dirichlet(np.ones(3), 5000)
-    allowed = draws[(draws @ gains >= proposal.floor * largest).all(axis=1)]
-    assert len(allowed) == 0 or (allowed @ foreign).max() <= proposal.expected + 0.05
-    with pytest.raises(ValueError, match="floor"):
-        mixture.propose(found, 1.5)
-
-
-def test_judges_that_no_model_pleases_do_not_stop_a_proposal(folder: Path) -> None:
-    found = results.load(Folder(folder))
-    usual = mixture.propose(found, 0.3)
-    assert usual.displeased == []
-    lowered = found.scores.copy()
-    lowered[..., 3] = found.start[:, None, 3] - 5.0
-    proposal = mixture.propose(replace(found, scores=lowered), 0.3)
-    assert proposal.displeased == ["=judge"]
-    assert proposal.gains["=judge"] == pytest.approx(-5)
-    assert proposal.floor == pytest.approx(usual.floor, abs=1e-6)
-    nobody = mixture.propose(replace(found, scores=found.start[:, None, :] - 1.0 - np.zeros_like(found.scores)), 0.3)
-    assert nobody.displeased == found.judges
-    assert nobody.expected == pytest.approx(-1)
-
-
-def test_a_check_tells_yes_from_no(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = results.load(Folder(folder))
-    same = mixture.check(found, "red", ["smooth"])
-    assert same["verdict"].startswith("Nothing is shown"), "three photographs are too few"
-    assert same["names"] == list(dict.fromkeys(one.input.photograph for one in found.conditions))
-    # The judge that is neither the mixture nor one of its parts, and the one that only judges.
-    assert same["judges"] == ["grey", "=judge"]
-    blue = found.gains[found.select(), 1, 3]
-    assert same["rows"][0]["judged"]["mean"][1] == pytest.approx(blue.mean())
-    assert same["rows"][0]["gain"] == pytest.approx(np.mean(same["rows"][0]["judged"]["mean"]))
-    monkeypatch.setattr(mixture, "ENOUGH", 3)
-    noisy = [one.input.degradation == "noise" for one in found.conditions]
-    psnr = (found.measures["psnr"][:, 1] - found.start_measures["psnr"])[noisy].mean()
-    assert same["rows"][0]["measures"]["psnr"] == pytest.approx(psnr)
-    better = replace(found, scores=found.scores + np.array([0, 30.0, 0])[None, :, None])
-    assert mixture.check(better, "red", ["smooth", "grey"])["verdict"].startswith("Yes")
-    worse = replace(found, scores=found.scores - np.array([0, 30.0, 0])[None, :, None])
-    verdict = mixture.check(worse, "red", ["smooth", "grey"])["verdict"]
-    assert verdict.startswith("No")
-    assert "worse than smooth, grey" in verdict
-    last = np.array([one.input.photograph == found.conditions[-1].input.photograph for one in found.conditions])
-    change = np.where(last, -40.0, 30.0)[:, None, None] * np.array([0, 1.0, 0])[None, :, None]
-    unsure = mixture.check(replace(found, scores=found.scores + change), "red", ["smooth", "grey"])
-    assert all(row["difference"] > 0 > row["low"] for row in unsure["rows"][1:])
-    assert unsure["verdict"].startswith("No")
-    assert "nothing is shown either way" in unsure["verdict"]
-    shared = [{"smooth"}, {"smooth", "grey"}, {"grey"}]
-    alone = replace(
-        found, judges=found.judges[:3], parts=shared, scores=found.scores[..., :3], start=found.start[:, :3]
-    )
-    assert "outside of the mixture" in mixture.check(alone, "red", ["smooth", "grey"])["judging"]
-
-
-def test_intervals_of_few_photographs_are_wide_enough() -> None:
-    """By hand for three, and by simulation: about 95 % of the intervals hold the true mean, for few photographs too."""
-    low, high = mixture.interval(np.array([1.0, 2.0, 3.0]))
-    assert (low, high) == (pytest.approx(2 - 4.303 / 3**0.5, abs=1e-3), pytest.approx(2 + 4.303 / 3**0.5, abs=1e-3))
-    assert mixture.interval(np.array([1.0])) == (None, None)
-    random = np.random.default_rng(0)
-    found = [mixture.interval(random.standard_normal(4)) for _ in range(1000)]
-    assert 0.93 < np.mean([low < 0 < high for low, high in found if low is not None and high is not None]) < 0.97
-
-
-def test_the_mixture_that_is_checked_is_the_one_that_is_written(tmp_path: Path) -> None:
-    parted = [("dmap_nss", 0.6543), ("dmap_spectrum", 0.3457)]
-    proposal = mixture.Proposal(parted, 0.25, 1.0, {}, [])
-    mixture.write_prior(proposal, "mine", tmp_path / "mine.json")
-    image = photograph(1, 96).float()
-    with torch.no_grad():
-        written = load_prior("file:mine.json", WeightStore((tmp_path,)))(image)
-        checked = specs.build(mixture.spec(proposal))(image)
-    assert torch.equal(written, checked)
 
 
 def test_the_commands(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from .folder import Folder, write_json, write_text
+from .measures import MEASURES
 from .pages import data_uri, page
 from .parts import PARTS
 from .results import Array, Condition, Results
-from .run import MEASURES
 from .sheet import contact_sheet, matrix, save
 from .statistics import cross_scores, disagreements, fooled_by, standing
 

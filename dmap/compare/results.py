@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .folder import Cell, Folder, Input
+from .measures import MEASURES
 from .plan import Plan, digest
-from .run import MEASURES
 
 Array = npt.NDArray[np.float64]
 

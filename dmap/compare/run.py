@@ -21,12 +21,10 @@ from ..objective import Objective, Terms
 from ..priors import Prior, check_gradient
 from .folder import Cell, Folder, Input
 from .inputs import Photograph, Skipped, degrade, from_bytes, shown, to_bytes
+from .measures import MEASURES, measure
 from .plan import Plan, digest
 from .search import search
 from .specs import fingerprint, leaves
-
-MEASURES = ("psnr", "ssim", "ms_ssim")
-"""Against the undegraded photograph, where it was degraded here: judges that no model was made to please."""
 
 
 class Engine(Protocol):
@@ -285,18 +283,6 @@ class Comparison:
             if value is not None:
                 scores[name] = value
         self.folder.write_scores(key, scores)
-
-
-def measure(name: str, image: Tensor, clean: Tensor) -> float | None:
-    """A full-reference measure of (1, 3, h, w), higher better: PSNR in dB, SSIM and MS-SSIM up to 1.
-
-    None where the images are too small for it.
-    """
-    if name == "psnr":
-        error = float((image - clean).square().mean())
-        return -10 * float(torch.tensor(max(error, 1e-10)).log10())
-    distance = fidelity(name)
-    return None if min(image.shape[-2:]) < distance.min_size else 1 - float(distance(image, clean))
 
 
 def software() -> dict[str, str]:
