@@ -126,7 +126,7 @@ def test_one_model_twice_is_refused(server: Server, tools: dict[str, Any]) -> No
 
 
 def test_an_interrupt_keeps_finished_cells(server: Server, tools: dict[str, Any]) -> None:
-    graph, _ = graph_of(tools, ["dmap_nss", "dmap_quality"], folder="stopped", iterations=100, searches=1)
+    graph, _ = graph_of(tools, ["dmap_nss", "dmap_quality"], folder="stopped", iterations=30, searches=1)
     folder = server.base / "output" / "stopped"
     prompt = server.queue(graph.prompt)
     state = {"sent": False}
