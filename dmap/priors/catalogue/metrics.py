@@ -26,6 +26,7 @@ class Metric:
         judges: what it was made for: quality of photographs, aesthetics, faces and so on.
         quick: options that make it smaller for measuring: fewer crops of the same kind.
         excluded: why it is not loaded whatever its gradient; "" if nothing speaks against it.
+        note: what else was found about a metric that cannot be climbed.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Metric:
     judges: str = "quality"
     quick: dict[str, Any] = field(default_factory=dict)
     excluded: str = ""
+    note: str = ""
 
 
 _SETS = "it compares sets of images, it does not score one"
@@ -126,7 +128,7 @@ _ALL = (
     Metric("tres-flive", "TReS; FLIVE", (0, 100), _CROPS.format(50), quick={"test_sample": 2}),
     Metric("unique", "UNIQUE, Zhang et al. 2021", (-3, 3), WHOLE),
     Metric("uranker", "URanker, Guo et al. 2023", (-1, 2), WHOLE, judges="underwater images"),
-    Metric("wadiqam_nr", "WaDIQaM, Bosse et al. 2018; KonIQ", (0, 1), "patches of 32 px, without overlap"),
+    Metric("wadiqam_nr", "WaDIQaM, Bosse et al. 2018; KonIQ", (-1, 0.1), "patches of 32 px, without overlap"),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
