@@ -209,21 +209,26 @@ def test_side_effects_of_pyiqa_do_not_leak() -> None:
 
 
 def test_a_fresh_process_is_left_as_it_was(tmp_path: Path) -> None:
-    """Also on the first import, which changes most; somebody's own package ``tests`` is still importable."""
+    """Also on the first import, which changes most, and where Q-Align's code is imported; somebody's own package
+    ``tests`` is still importable."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "__init__.py").write_text("mine = True\n")
     code = """
-import json, os, sys, warnings
-import torch
+import json, os, random, sys, warnings
+import numpy, torch
 state = lambda: {
     "environment": dict(os.environ), "filters": [str(f) for f in warnings.filters], "path": list(sys.path),
     "grad": torch.is_grad_enabled(),
     "cudnn": [torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic],
     "stray": sorted({"tests", "options", "ResultsCalibra", "pkg_resources"} & set(sys.modules)),
+    "drawn": [str(torch.get_rng_state().tolist()), str(numpy.random.get_state()), str(random.getstate())],
 }
 before = state()
 from dmap.priors import load_prior
+from dmap.priors.pyiqa_adapter import build
+from dmap.priors.random_weights import RandomFiles
 load_prior("pyiqa:piqe")
+build("topiq_nr", RandomFiles())
 after = state()
 import tests
 print(json.dumps([before, after, tests.mine]))

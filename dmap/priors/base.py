@@ -95,15 +95,15 @@ class GradientReport:
         slope: change of the score along the gradient's own direction, by central differences.
         own: their relative disagreement.
         leaning: largest disagreement along random directions that lean towards the gradient, relative to the change
-            that it foretells there.
+            that it foretells there; None if none was tried.
         random: the same along random directions of all pixels alike, relative to the change that is expected of one;
-            None if it was not tried.
+            None if none was tried.
     """
 
     norm: float
     slope: float
     own: float
-    leaning: float
+    leaning: float | None = None
     random: float | None = None
 
 
@@ -137,14 +137,14 @@ def gradient_report(prior: Prior, image: Tensor, directions: int = 2, seed: int 
         raise ValueError(f"prior {name}: its gradient is zero everywhere for this image")
     slope, own = _disagreement(prior, image, gradient, gradient)
     generator = torch.Generator().manual_seed(seed)
-    leaning, random = 0.0, 0.0
+    leaning, random = [], []
     for _ in range(directions):
         share = torch.rand(image.shape, generator=generator, dtype=torch.float64).to(image)
-        leaning = max(leaning, _disagreement(prior, image, gradient, gradient * share)[1])
+        leaning.append(_disagreement(prior, image, gradient, gradient * share)[1])
         if image.dtype == torch.float64:
             alike = torch.randn(image.shape, generator=generator, dtype=torch.float64).to(image)
-            random = max(random, _disagreement(prior, image, gradient, alike)[1])
-    return GradientReport(norm, slope, own, leaning, random if image.dtype == torch.float64 and directions else None)
+            random.append(_disagreement(prior, image, gradient, alike)[1])
+    return GradientReport(norm, slope, own, max(leaning, default=None), max(random, default=None))
 
 
 def _disagreement(prior: Prior, image: Tensor, gradient: Tensor, direction: Tensor) -> tuple[float, float]:
@@ -195,7 +195,7 @@ def check_report(prior: Prior, report: GradientReport, tolerance: float = 0.75) 
             f"prior {prior.info.name}: its gradient ({report.norm:.3g} along its own direction) disagrees with the "
             f"change of its score ({report.slope:.3g}), so it cannot be trusted"
         )
-    if not report.leaning <= tolerance:
+    if report.leaning is not None and not report.leaning <= tolerance:
         raise ValueError(
             f"prior {prior.info.name}: its gradient disagrees with the change of its score along a random direction, "
             f"by {report.leaning:.0%}, so it cannot be trusted"

@@ -30,6 +30,8 @@ EXACT = 0.05
 """Relative disagreement with finite differences up to which a gradient is called exact."""
 SLOW = 10
 """CPU-seconds that one score may take; an ascent needs hundreds of scores and gradients, each dearer than a score."""
+DIRECTIONS = 2
+"""Random directions of each kind to try; none where a score is too slow."""
 SEED = 0
 _NVIDIA = "it needs an NVIDIA GPU: its code puts network and crops there whatever the device"
 _SHORT = {
@@ -113,19 +115,20 @@ def _gate(prior: PyiqaPrior) -> Measurement:
         return Measurement(reason or "its score is not finite")
     prior.info = dataclasses.replace(prior.info, min_size=smallest)
     # Handcrafted metrics take statistics over blocks and need several.
-    found = _gradient(prior, synthetic_image(max(smallest, 64 if list(prior.parameters()) else 192)))
+    image = synthetic_image(max(smallest, 64 if list(prior.parameters()) else 192))
+    found = _gradient(prior, image, directions=0 if seconds > SLOW else DIRECTIONS)
     if seconds > SLOW:
         slow = f"too slow: one score takes {seconds:.0f} CPU-seconds at {smallest} px"
         found = dataclasses.replace(found, status=f"{slow} (its gradient: {found.status})")
     return dataclasses.replace(found, min_size=smallest)
 
 
-def _gradient(prior: PyiqaPrior, image: Tensor) -> Measurement:
+def _gradient(prior: PyiqaPrior, image: Tensor, directions: int) -> Measurement:
     try:
         try:
-            report = gradient_report(prior.double(), image, seed=SEED)
+            report = gradient_report(prior.double(), image, directions, SEED)
         except RuntimeError:  # a layer that knows float32 only
-            report = gradient_report(prior.float(), image.float(), seed=SEED)
+            report = gradient_report(prior.float(), image.float(), directions, SEED)
         check_report(prior, report)
     except Exception as error:  # whatever a metric raises
         return Measurement(_reason(error))

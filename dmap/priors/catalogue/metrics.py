@@ -76,7 +76,10 @@ _ALL = (
     Metric("compare2score", "Compare2Score, Zhu et al. 2024", (0, 100), _LANGUAGE, excluded=f"7 billion {_LARGE}"),
     Metric("dbcnn", "DBCNN, Zhang et al. 2020; KonIQ", (0, 1), WHOLE),
     Metric("entropy", "Shannon's entropy of the grey values", (4, 8), WHOLE, judges="contrast"),
-    Metric("fgresq", "FGResQ, 2025", (0, 1), "resized to 256x256, the middle 224x224", judges="restored images"),
+    Metric(
+        "fgresq", "FGResQ, 2025", (0, 1), "resized to 256x256, the middle 224x224", judges="restored images",
+        note="with transformers 5.0.0 it is built and its gradient is exact, but its CLIP comes from a hub alone",
+    ),
     Metric("fid", "FID, Heusel et al. 2017", (0, 100), "sets", False, "sets", excluded=_SETS),
     Metric("fid_dinov2", "FID on DINOv2", (0, 1000), "sets", False, "sets", excluded=_SETS),
     Metric("hyperiqa", "HyperIQA, Su et al. 2020; KonIQ", (0, 1), _CROPS.format(25), quick={"num_crop": 4}),
