@@ -132,9 +132,11 @@ def _gradient(prior: PyiqaPrior, image: Tensor, directions: int) -> Measurement:
         check_report(prior, report)
     except Exception as error:  # whatever a metric raises
         return Measurement(_reason(error))
-    found = {"own": report.own, "leaning": report.leaning, "random": report.random}
-    figures = {key: float(f"{value:.1e}") for key, value in found.items() if value is not None}
-    return Measurement(USABLE if max(figures.values()) <= EXACT else APPROXIMATE, **figures)
+    own, leaning, random = (
+        None if value is None else float(f"{value:.1e}") for value in (report.own, report.leaning, report.random)
+    )
+    exact = max(value for value in (own, leaning, random) if value is not None) <= EXACT
+    return Measurement(USABLE if exact else APPROXIMATE, own=own, leaning=leaning, random=random)
 
 
 def _reason(error: Exception) -> str:
