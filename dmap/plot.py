@@ -57,7 +57,8 @@ def plot_scores(rows: Sequence[Mapping[str, Any]], width: int = 960) -> Tensor:
     """Draw scores as bars, a block a judge and a bar an image, with the score before as an outline.
 
     Args:
-        rows: with "judge", "optimised", "after" and, if there is one, "before"; lists of 0..100, one number an image.
+        rows: with "judge", "optimised" (None: unknown, no mark), "after" and, if there is one, "before"; lists of
+            0..100, one number an image.
 
     Returns:
         (1, 3, height, width) in [0, 1].
@@ -73,7 +74,7 @@ def plot_scores(rows: Sequence[Mapping[str, Any]], width: int = 960) -> Tensor:
     draw = ImageDraw.Draw(canvas)
     x0, x1, y = 60, width - 170, 10
     for index, row in enumerate(rows):
-        mark = "  (optimised: proves nothing)" if row["optimised"] else "  (not optimised)"
+        mark = {None: "", False: "  (not optimised)", True: "  (optimised: proves nothing)"}[row["optimised"]]
         draw.text((x0, y + 8), f"{row['judge']}{mark}", fill=INK, font=font)
         y += head
         for image, after in enumerate(row["after"]):

@@ -136,7 +136,8 @@ class DMAPRobustPrior(io.ComfyNode):
                     max=0.2,
                     step=0.002,
                     round=False,
-                    tooltip="Standard deviation of the added noise, of 1; 0.01 is 2.5 of 255.",
+                    tooltip="Standard deviation of the added noise, of 1; 0.01 is 2.5 of 255. The more noise, the "
+                    "harder the model is to fool, and the less it sees of blur and JPEG: 0.002 keeps their order.",
                 ),
                 io.Int.Input(
                     "seed",

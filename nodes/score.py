@@ -42,7 +42,8 @@ class DMAPScoreImages(io.ComfyNode):
                 PriorSocket.Input(
                     "optimised",
                     optional=True,
-                    tooltip="The prior that was climbed; its scores are marked as optimised.",
+                    tooltip="The prior that was climbed: judges that share a network with it are marked as optimised, "
+                    "the others as not optimised.",
                 ),
                 io.String.Input(
                     "judges",
@@ -77,13 +78,14 @@ class DMAPScoreImages(io.ComfyNode):
             raise ValueError(
                 f"{NODE}, socket 'before': a batch of {len(start)}, but image holds {len(after)}; connect as many"
             )
-        climbed = set() if optimised is None else {part.name for part in optimised.networks()}
+        climbed = None if optimised is None else {part.name for part in optimised.networks()}
         rows = []
         for judge in panel:
             with images.named_errors(NODE):
                 row: dict[str, Any] = {
                     "judge": judge.prior.info.name,
-                    "optimised": any(part.name in climbed for part in judge.networks()),
+                    # None: nobody said what was climbed.
+                    "optimised": None if climbed is None else any(part.name in climbed for part in judge.networks()),
                     "after": session.score(judge, after),
                 }
                 if start is not None:
@@ -99,7 +101,7 @@ class DMAPScoreImages(io.ComfyNode):
 
 
 def _line(row: dict[str, Any]) -> str:
-    mark, mean = " (optimised)" if row["optimised"] else "", row["mean"]
+    mark, mean = {None: "", False: " (not optimised)", True: " (optimised)"}[row["optimised"]], row["mean"]
     if "before" not in mean:
         return f"{row['judge']}{mark}: {mean['after']:.1f}"
     return f"{row['judge']}{mark}: {mean['before']:.1f} -> {mean['after']:.1f} ({mean['difference']:+.1f})"

@@ -50,6 +50,15 @@ def test_the_command_line_climbs_it(tmp_path: Path) -> None:
     assert (tmp_path / "out.png").exists()
 
 
+def test_a_part_without_gradient_is_refused_on_the_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(PriorFile("mixture", "mean", (("dmap_quality", 3.0), ("pyiqa:piqe", 1.0))), tmp_path / "mixture.json")
+    common.write_picture(photograph(1, 96).float(), tmp_path / "in.png")
+    places = [str(tmp_path / "in.png"), str(tmp_path / "out.png"), "--weights", str(tmp_path)]
+    assert main(["restore", *places, "--prior", "file:mixture.json", "--steps", "2", "--iterations", "1"]) == 2
+    assert "prior pyiqa:piqe: its gradient is zero everywhere for this image" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

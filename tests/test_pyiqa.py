@@ -25,27 +25,48 @@ from dmap.priors.pyiqa_adapter import PyiqaPrior, build
 from dmap.priors.random_weights import RandomFiles
 from dmap.priors.stored import StoredFiles
 from dmap.priors.weights import NOWHERE
-from scripts import niqe
+from scripts import brisque, niqe
 from scripts.demo import pixels
 from toys import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
 PARAMETERS = niqe.parameters()
 needs_niqe = pytest.mark.skipif(PARAMETERS is None, reason=niqe.MISSING)
+BRISQUE = brisque.published()
+needs_brisque = pytest.mark.skipif(BRISQUE is None, reason=brisque.MISSING)
 # pyiqa's published scores of the five images that its package carries.
-PUBLISHED = [15.6538, 3.6549, 3.2342, 3.1922, 9.0722]
+PUBLISHED = {
+    "brisque": [94.6452, -0.1082, 1.0759, 5.1423, 66.8381],
+    "entropy": [6.9511, 6.9661, 7.5309, 7.5565, 5.7629],
+    "niqe": [15.6538, 3.6549, 3.2342, 3.1922, 9.0722],
+    "piqe": [100.0, 21.6242, 35.8646, 41.147, 76.9485],
+}
+with_parameters = pytest.mark.parametrize(
+    "name", [pytest.param("brisque", marks=needs_brisque), pytest.param("niqe", marks=needs_niqe)]
+)
 
 
-@pytest.fixture
-def niqe(tmp_path: Path) -> Prior:
-    (tmp_path / "niqe_modelparameters.mat").symlink_to(PARAMETERS)
-    return load_prior("pyiqa:niqe", WeightStore((tmp_path,)))
+def with_real_parameters(name: str, folder: Path) -> Prior:
+    if name == "niqe" and PARAMETERS is not None:
+        (folder / "niqe_modelparameters.mat").symlink_to(PARAMETERS)
+    if name == "brisque" and BRISQUE is not None:
+        brisque.write(BRISQUE, folder)
+    return load_prior(f"pyiqa:{name}", WeightStore((folder,)))
 
 
-@needs_niqe
-def test_niqe_gives_the_published_scores(niqe: Prior, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("brisque", marks=needs_brisque),
+        "entropy",
+        pytest.param("niqe", marks=needs_niqe),
+        "piqe",
+    ],
+)
+def test_the_published_scores(name: str, tmp_path: Path) -> None:
     import pyiqa
 
+    prior = with_real_parameters(name, tmp_path)
     images = Path(pyiqa.__file__).resolve().parent.parent / "ResultsCalibra" / "dist_dir"
     files = sorted(images.glob("I*.bmp"))
     assert len(files) == 5
@@ -54,18 +75,19 @@ def test_niqe_gives_the_published_scores(niqe: Prior, tmp_path: Path) -> None:
         with Image.open(file) as image:
             image.convert("RGB").save(tmp_path / "a.png")
         with torch.no_grad():
-            scores.append(float(niqe.score(pixels(tmp_path / "a.png"))))
-    assert scores == pytest.approx(PUBLISHED, abs=1e-2)
+            scores.append(float(prior.score(pixels(tmp_path / "a.png"))))
+    assert scores == pytest.approx(PUBLISHED[name], abs=1e-2)
 
 
-@needs_niqe
-def test_niqe_can_be_climbed(niqe: Prior) -> None:
-    assert not niqe.info.higher_better
-    assert not niqe.info.commercial_use
+@with_parameters
+def test_statistics_with_their_real_parameters_can_be_climbed(name: str, tmp_path: Path) -> None:
+    prior = with_real_parameters(name, tmp_path)
+    assert not prior.info.higher_better
+    assert not prior.info.commercial_use
     image = photograph(1, 192).float()
-    check_gradient(niqe, image)
+    check_gradient(prior, image)
     with torch.no_grad():
-        assert 0 <= float(niqe(image)) <= 100
+        assert 0 <= float(prior(image)) <= 100
 
 
 def test_a_metric_without_gradient_is_refused_by_the_gate() -> None:
@@ -187,21 +209,26 @@ def test_side_effects_of_pyiqa_do_not_leak() -> None:
 
 
 def test_a_fresh_process_is_left_as_it_was(tmp_path: Path) -> None:
-    """Also on the first import, which changes most; somebody's own package ``tests`` is still importable."""
+    """Also on the first import, which changes most, and where Q-Align's code is imported; somebody's own package
+    ``tests`` is still importable."""
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "__init__.py").write_text("mine = True\n")
     code = """
-import json, os, sys, warnings
-import torch
+import json, os, random, sys, warnings
+import numpy, torch
 state = lambda: {
     "environment": dict(os.environ), "filters": [str(f) for f in warnings.filters], "path": list(sys.path),
     "grad": torch.is_grad_enabled(),
     "cudnn": [torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic],
     "stray": sorted({"tests", "options", "ResultsCalibra", "pkg_resources"} & set(sys.modules)),
+    "drawn": [str(torch.get_rng_state().tolist()), str(numpy.random.get_state()), str(random.getstate())],
 }
 before = state()
 from dmap.priors import load_prior
+from dmap.priors.pyiqa_adapter import build
+from dmap.priors.random_weights import RandomFiles
 load_prior("pyiqa:piqe")
+build("topiq_nr", RandomFiles())
 after = state()
 import tests
 print(json.dumps([before, after, tests.mine]))

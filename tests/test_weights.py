@@ -250,6 +250,13 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
+def test_a_conversion_into_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"a": torch.ones(1)}, tmp_path / "a.pth")
+    (tmp_path / "iqa").write_text("a file where the folder should be")
+    assert main(["convert-weights", str(tmp_path / "a.pth"), "--out", str(tmp_path / "iqa")]) == 2
+    assert "a.safetensors: it cannot be written to" in capsys.readouterr().err
+
+
 def test_what_cannot_be_converted_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"a": {1.5: torch.ones(1)}}, tmp_path / "a.pth")
     (tmp_path / "b.pth").write_bytes(b"no")

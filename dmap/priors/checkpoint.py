@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from .. import tensorfile
@@ -49,7 +50,8 @@ def convert(source: Path, target: Path) -> int:
     """Write a foreign weight file as safetensors with the same structure; returns the number of tensors.
 
     Raises:
-        ValueError: as ``read_checkpoint``, or if there is nothing but tensors, numbers and texts in it to keep.
+        ValueError: as ``read_checkpoint``, if it holds more than tensors, numbers and texts, or if the target cannot be
+            written.
     """
     tensors: dict[str, Tensor] = {}
     structure = _take_apart(read_checkpoint(source), "", tensors)
@@ -60,8 +62,14 @@ def convert(source: Path, target: Path) -> int:
         "source_sha256": digest_of(source),
         "structure": json.dumps(structure),
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    tensorfile.write(target, tensors, header)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tensorfile.write(target, tensors, header)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"{target.name}: it cannot be written to {target.parent} ({error}); make the folder writable or name "
+            "another one"
+        ) from error
     return len(tensors)
 
 

@@ -132,7 +132,7 @@ class RobustPrior(Composition):
         part: the prior.
         views: how many changed copies are scored; the cost grows with it.
         shift: crops are smaller by this many pixels a side and lie at different places.
-        noise: standard deviation of the added noise, of 1.
+        noise: standard deviation of the added noise, of 1. Much of it hides from the prior what blur and JPEG took.
         seed: of places and noise.
 
     Raises:

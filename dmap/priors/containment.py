@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import os
+import random
 import sys
 import threading
 import types
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -55,11 +57,14 @@ class Nothing(dict[str, Any]):
 
 @contextlib.contextmanager
 def process_state_kept() -> Iterator[None]:
-    """Environment, warning filters, gradient mode, cudnn's flags and stray packages are afterwards as before.
+    """What importing and building change of the process is afterwards as before.
 
-    Nothing is printed meanwhile, and hubs that ask the environment are told to stay offline.
+    That is: environment, warning filters, gradient mode, cudnn's flags, where modules are looked for, stray packages,
+    and the states of the random generators. Nothing is printed meanwhile, and hubs that ask the environment are told
+    to stay offline.
     """
-    environment, gradient = dict(os.environ), torch.is_grad_enabled()
+    environment, gradient, path = dict(os.environ), torch.is_grad_enabled(), list(sys.path)
+    drawn = torch.get_rng_state(), np.random.get_state(), random.getstate()
     cudnn = torch.backends.cudnn
     flags = cudnn.enabled, cudnn.benchmark, cudnn.deterministic
     stray = {name for name in STRAY_PACKAGES if name in sys.modules}
@@ -72,6 +77,10 @@ def process_state_kept() -> Iterator[None]:
         for name in set(os.environ) - set(environment):  # not all at once: other threads read it
             del os.environ[name]
         os.environ.update(environment)
+        sys.path[:] = [entry for entry in sys.path if entry in path]  # Q-Align's code puts its folder first
+        torch.set_rng_state(drawn[0])
+        np.random.set_state(drawn[1])
+        random.setstate(drawn[2])
         torch.set_grad_enabled(gradient)
         cudnn.enabled, cudnn.benchmark, cudnn.deterministic = flags
         for name in set(STRAY_PACKAGES) - stray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import catalogue
 from .catalogue import METRICS, Measurement, Metric
-from .weights import PINS, known_digest
+from .weights import PINS, file_name, known_digest
 
 _HEAD = """# Quality models as priors
 
@@ -43,16 +43,20 @@ DMAP Load IQA Prior has `midpoint` and `slope` for another map.
 
 ## How the gradient was measured
 
-Each metric was built with random weights (NIQE and BRISQUE with their real parameters) and asked, on an image of
-noise with a photograph's spectrum, for its gradient. It is **usable** if the gradient is finite, not zero, and
-agrees with central differences to 5 % along its own direction and along a random one (float64, or float32 along its
-own where a metric knows only that); **approximate** if it agrees to 75 % along its own direction only: metrics that
-round to 8 bit or look shape parameters up in a table. Networks of the same architecture with weights from other
-data were measured once. A metric of which one score takes more than {slow} CPU-seconds is too slow, whatever its
+Each metric was built, with random weights unless its own were at hand (*own weights* in the table; a metric without
+weights counts as such), and asked for its gradient on an image of noise with a photograph's spectrum. It is **exact**
+if the gradient is finite, not zero, and agrees with central differences to 5 %: along its own direction, along random
+directions that lean towards it, and, in float64, along random directions of all pixels alike (metrics with CLIP know
+only float32, which drowns those in rounding). It is **approximate** if it agrees to 75 % along its own direction and
+those that lean towards it: metrics that round to 8 bit or look shape parameters up in a table. In brackets stands the
+largest disagreement that was found along any of these directions. Networks of the same architecture with weights from
+other data were measured once. A metric of which one score takes more than {slow} CPU-seconds is too slow, whatever its
 gradient. Models that are never loaded were tried as well, with stand-ins for what is missing; what could not be built
-here is not measured, and the table says why. BRISQUE's MATLAB version has random
-support vectors, and its status may be theirs. DMAP Optimize asks the same question about your image before it
-climbs. The smallest side is the smallest of {sizes} px that gave a finite score.
+here is not measured, and the table says why. `python -m dmap measure-priors --weights DIR` repeats it all; DIR may hold
+weight files.
+
+DMAP Optimize asks the same question about your image before it climbs, in float32, and names the reason if it refuses.
+The smallest side is the smallest of {sizes} px that gave a finite score.
 
 Crops do not grow in number with the image: on photographs beyond about 1000 px, crops of 224 px on a grid leave
 gaps that the prior does not see. Use DMAP Robust Prior (its shifts move the grid) or work at a smaller size.
@@ -62,27 +66,21 @@ Batches are scored image by image. Priors run in float32 whatever the host's pre
 
 def markdown(measured: Mapping[str, Measurement]) -> str:
     """The whole page."""
-    usable = [metric for metric in METRICS.values() if metric.name in measured and measured[metric.name].usable]
-    others = [metric for metric in METRICS.values() if metric not in usable]
+    found = [(metric, measured[metric.name]) for metric in METRICS.values() if metric.name in measured]
+    usable = sum(measurement.usable for _, measurement in found)
     parts = [
         _HEAD.format(version=catalogue.PYIQA, named=_named(), sizes=_sizes(), slow=_slow()),
-        f"\n## Usable: {len(usable)} of {len(METRICS)}\n",
+        f"\n## The metrics\n\n{usable} of {len(METRICS)} can be climbed; they come first. Of the others those that are "
+        "loaded at all can still judge.\n",
         _table(
             (
-                *("name", "model; data", "judges", "better", "range", "50 at; slope"),
-                *("takes in", "side", "parameters", "gradient", "licence"),
+                *("name", "model; data", "judges", "better", "range", "50 at; slope", "takes in"),
+                *("side", "parameters", "as a prior", "weight files", "licence"),
             ),
-            [_usable_row(metric, measured[metric.name]) for metric in usable],
-        ),
-        "\n## Not usable\n",
-        _table(
-            ("name", "model", "why", "licence"), [_other_row(metric, measured.get(metric.name)) for metric in others]
+            [_row(*row) for row in sorted(found, key=lambda row: not row[1].usable)],
         ),
         "\n## Weight files\n",
-        _table(
-            ("name", "file", "SHA-256 begins with"),
-            [row for m in METRICS.values() if m.name in measured for row in _file_rows(m, measured[m.name])],
-        ),
+        _table(("file", "SHA-256 begins with"), _file_rows(found)),
     ]
     return "\n".join(parts)
 
@@ -109,7 +107,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def _usable_row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
+def _row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
     low, high = metric.scale
     usual = catalogue.score_map(metric)
     return (
@@ -120,15 +118,21 @@ def _usable_row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
         f"{low:g} to {high:g}",
         f"{usual.midpoint:g}; {usual.slope:.3g}",
         metric.intake,
-        f"{found.min_size} px",
-        f"{found.parameters / 1e6:.1f} M" if found.parameters else "none",
-        "exact" if found.status == catalogue.USABLE else "approximate",
+        f"{found.min_size} px" if found.min_size else "-",
+        "-" if found.parameters is None else f"{found.parameters / 1e6:.1f} M" if found.parameters else "none",
+        _status(metric, found),
+        ", ".join(dict.fromkeys(found.file_names)) or "-",
         _licence(metric),
     )
 
 
-def _other_row(metric: Metric, found: Measurement | None) -> tuple[Any, ...]:
-    return f"`{metric.name}`", metric.source, found.status if found is not None else "not measured", _licence(metric)
+def _status(metric: Metric, found: Measurement) -> str:
+    weights = "; own weights" if found.real else ""
+    if not found.usable:
+        return f"no: {found.status}{weights}" + (f"; {metric.note}" if metric.note else "")
+    disagreement = max(value for value in (found.own, found.leaning, found.random) if value is not None)
+    kind = "exact" if found.status == catalogue.USABLE else "approximate"
+    return f"**yes**, {kind} ({disagreement:.1g}{weights})"
 
 
 def _licence(metric: Metric) -> str:
@@ -136,12 +140,9 @@ def _licence(metric: Metric) -> str:
     return f"[{text}](https://{repository})" if repository else text
 
 
-def _file_rows(metric: Metric, found: Measurement) -> list[tuple[Any, ...]]:
+def _file_rows(found: Iterable[tuple[Metric, Measurement]]) -> list[tuple[Any, ...]]:
+    addresses = dict.fromkeys(url for _, measurement in found for url in measurement.files)
     return [
-        (
-            f"`pyiqa:{metric.name}`",
-            f"[{name}]({url})",
-            f"`{known_digest(url)}`" if known_digest(url) else "not published",
-        )
-        for name, url in zip(found.file_names, found.files, strict=True)
+        (f"[{file_name(url)}]({url})", f"`{known_digest(url)}`" if known_digest(url) else "not published")
+        for url in sorted(addresses, key=lambda url: file_name(url).lower())
     ]

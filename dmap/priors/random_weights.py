@@ -32,6 +32,7 @@ class RandomFiles:
 
     Attributes:
         urls: what was asked for.
+        invented: whether any of it was not found.
     """
 
     random = True
@@ -41,11 +42,13 @@ class RandomFiles:
         self.folder = tempfile.TemporaryDirectory()
         self.generator = torch.Generator().manual_seed(seed)
         self.urls: list[str] = []
+        self.invented = False
 
     def path(self, url: str) -> Path:
         self.urls.append(url)
         if any((folder / file_name(url)).is_file() for folder in self.real.store.folders):
             return self.real.path(url)
+        self.invented = True
         file = Path(self.folder.name) / file_name(url)
         file.touch()
         return file

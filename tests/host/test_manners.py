@@ -251,7 +251,7 @@ def test_scores_before_and_after(server: Server, tools: dict[str, Any]) -> None:
     shown = graph.add("PreviewAny", source=(score, 0))
     outputs = server.run(graph.prompt)
     table = json.loads(outputs[shown]["text"][0])
-    assert [row["optimised"] for row in table] == [False, False]
+    assert [row["optimised"] for row in table] == [None, None]
     assert [len(row["after"]) for row in table] == [2, 2]
     with Image.open(server.base / "input" / "small.png") as file:
         tensor = torch.from_numpy(np.array(file.convert("RGB"))).permute(2, 0, 1)[None].float() / 255

@@ -85,6 +85,18 @@ def test_a_changed_prior_file_is_read_again(server: Server, folder: Path, tools:
     assert row["mean"]["after"] != first
 
 
+def test_a_prior_that_cannot_be_climbed_is_refused_on_the_users_image(
+    server: Server, folder: Path, demo_prompt: dict[str, Any]
+) -> None:
+    parts = (("dmap_quality", 3.0), ("pyiqa:piqe", 1.0))
+    priorfile.write(priorfile.PriorFile("with PIQE", "mean", parts), folder / MIXTURE)
+    os.utime(folder / MIXTURE, (2, 2))
+    (loader,) = workflow.nodes_of(demo_prompt, "DMAPLoadPrior")
+    demo_prompt[loader]["inputs"]["name"] = f"file:{MIXTURE}"
+    with pytest.raises(HostError, match=r"DMAP Optimize.*prior pyiqa:piqe: its gradient is zero everywhere"):
+        server.run(demo_prompt)
+
+
 def test_another_map_to_the_common_scale(server: Server, tools: dict[str, Any]) -> None:
     with torch.no_grad():
         raw = float(load_prior("dmap_quality")(photograph(server)))
@@ -151,10 +163,13 @@ def test_the_papers_hybrid_runs_on_other_priors(server: Server, definitions: dic
     assert len(json.loads(outputs[optimise]["dmap_trace"][0])["rows"]) == 2
 
 
-def test_priors_stay_in_float32_in_a_half_precision_host(tmp_path: Path, server: Server, tools: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["bf16", "fp16"])
+def test_priors_stay_in_float32_in_a_half_precision_host(
+    tmp_path: Path, server: Server, tools: dict[str, Any], kind: str
+) -> None:
     """The same score to float32's rounding, and an ascent, with the host's networks in 16 bit."""
     pack = Path(__file__).resolve().parent / "dmap_test_nodes"
-    with Server(tmp_path, packs=[pack], arguments=["--bf16-unet", "--bf16-vae"]) as half:
+    with Server(tmp_path, packs=[pack], arguments=[f"--{kind}-unet", f"--{kind}-vae"]) as half:
         (tmp_path / "input" / "small.png").write_bytes((server.base / "input" / "small.png").read_bytes())
         graph = tools["Graph"]()
         prior = graph.add("DMAPLoadPrior", name="dmap_quality")
@@ -166,3 +181,43 @@ def test_priors_stay_in_float32_in_a_half_precision_host(tmp_path: Path, server:
         for key in workflow.nodes_of(prompt, "DMAPLoadPrior"):
             prompt[key]["inputs"]["name"] = "dmap_quality"
         assert half.run(prompt)
+
+
+def test_a_host_without_pyiqa_restores(
+    tmp_path: Path, server: Server, tools: dict[str, Any], demo_prompt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the pack's own prior; pyiqa's names are offered all the same, and say how to get it and its terms."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['pyiqa'] = None  # cannot be imported\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    with Server(tmp_path / "base") as plain:
+        (plain.base / "input" / "small.png").write_bytes((server.base / "input" / "small.png").read_bytes())
+        (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
+        demo_prompt[optimise]["inputs"]["iterations"] = 1
+        outputs = plain.run(demo_prompt)
+        assert len(json.loads(outputs[optimise]["dmap_trace"][0])["rows"]) == 2
+        definition = plain.get("/object_info/DMAPLoadPrior")["DMAPLoadPrior"]
+        assert "pyiqa:liqe_mix" in definition["input"]["required"]["name"][1]["options"]
+        graph = tools["Graph"]()
+        prior = graph.add("DMAPLoadPrior", name="pyiqa:liqe_mix")
+        with pytest.raises(HostError, match=r"DMAP Load IQA Prior, .*pip install pyiqa.*noncommercial"):
+            judged(plain, graph, prior_1=(prior, 0))
+
+
+def test_a_model_folder_that_cannot_be_written(tmp_path: Path, server: Server, tools: dict[str, Any]) -> None:
+    """A file where the folder should be stops root as well, unlike permissions."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "iqa").write_text("no folder")
+    with Server(tmp_path) as odd:
+        (odd.base / "input" / "small.png").write_bytes((server.base / "input" / "small.png").read_bytes())
+        graph = tools["Graph"]()
+        prior = graph.add("DMAPLoadPrior", name="pyiqa:cnniqa", download=True)
+        with pytest.raises(
+            HostError, match=rf"{CNNIQA}: it cannot be written to .*models/iqa.*make the folder writable"
+        ):
+            judged(odd, graph, prior_1=(prior, 0))
+        graph = tools["Graph"]()
+        prior = graph.add("DMAPLoadPrior", name="dmap_quality")
+        assert judged(odd, graph, prior_1=(prior, 0))

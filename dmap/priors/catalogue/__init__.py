@@ -27,7 +27,7 @@ USABLE, APPROXIMATE = "usable", "usable, approximate gradient"
 
 @dataclass(frozen=True)
 class Measurement:
-    """What ``python -m dmap measure-priors`` found for one metric, with random weights.
+    """What ``python -m dmap measure-priors`` found for one metric.
 
     Attributes:
         status: "usable", "usable, approximate gradient", or why it is not.
@@ -35,7 +35,10 @@ class Measurement:
         min_size: the smallest side in pixels that it scored; None if it scored nothing.
         files: addresses of its weight files, as pyiqa asks for them.
         own: relative disagreement of the gradient along its own direction with finite differences.
-        random: the same along random directions, relative to the expected change.
+        leaning: the same along random directions that lean towards it.
+        random: the same along random directions of all pixels alike, relative to the change expected there; None for
+            metrics that know float32 only, which drowns it in rounding.
+        real: whether it was measured with its own files, or needs none; otherwise with random weights.
     """
 
     status: str
@@ -43,7 +46,9 @@ class Measurement:
     min_size: int | None = None
     files: tuple[str, ...] = ()
     own: float | None = None
+    leaning: float | None = None
     random: float | None = None
+    real: bool = False
 
     @property
     def usable(self) -> bool:

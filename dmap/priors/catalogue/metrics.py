@@ -26,6 +26,7 @@ class Metric:
         judges: what it was made for: quality of photographs, aesthetics, faces and so on.
         quick: options that make it smaller for measuring: fewer crops of the same kind.
         excluded: why it is not loaded whatever its gradient; "" if nothing speaks against it.
+        note: what else was found about a metric that cannot be climbed.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Metric:
     judges: str = "quality"
     quick: dict[str, Any] = field(default_factory=dict)
     excluded: str = ""
+    note: str = ""
 
 
 _SETS = "it compares sets of images, it does not score one"
@@ -74,7 +76,10 @@ _ALL = (
     Metric("compare2score", "Compare2Score, Zhu et al. 2024", (0, 100), _LANGUAGE, excluded=f"7 billion {_LARGE}"),
     Metric("dbcnn", "DBCNN, Zhang et al. 2020; KonIQ", (0, 1), WHOLE),
     Metric("entropy", "Shannon's entropy of the grey values", (4, 8), WHOLE, judges="contrast"),
-    Metric("fgresq", "FGResQ, 2025", (0, 1), "resized to 256x256, the middle 224x224", judges="restored images"),
+    Metric(
+        "fgresq", "FGResQ, 2025", (0, 1), "resized to 256x256, the middle 224x224", judges="restored images",
+        note="with transformers 5.0.0 it is built and its gradient is exact, but its CLIP comes from a hub alone",
+    ),
     Metric("fid", "FID, Heusel et al. 2017", (0, 100), "sets", False, "sets", excluded=_SETS),
     Metric("fid_dinov2", "FID on DINOv2", (0, 1000), "sets", False, "sets", excluded=_SETS),
     Metric("hyperiqa", "HyperIQA, Su et al. 2020; KonIQ", (0, 1), _CROPS.format(25), quick={"num_crop": 4}),
@@ -126,7 +131,7 @@ _ALL = (
     Metric("tres-flive", "TReS; FLIVE", (0, 100), _CROPS.format(50), quick={"test_sample": 2}),
     Metric("unique", "UNIQUE, Zhang et al. 2021", (-3, 3), WHOLE),
     Metric("uranker", "URanker, Guo et al. 2023", (-1, 2), WHOLE, judges="underwater images"),
-    Metric("wadiqam_nr", "WaDIQaM, Bosse et al. 2018; KonIQ", (0, 1), "patches of 32 px, without overlap"),
+    Metric("wadiqam_nr", "WaDIQaM, Bosse et al. 2018; KonIQ", (-1, 0.1), "patches of 32 px, without overlap"),
 )  # fmt: skip
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
