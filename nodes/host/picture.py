@@ -122,11 +122,12 @@ def with_mask(path: HostPath, mask: Tensor | None, feather: int) -> HostPath:
 
 def with_holes(path: HostPath, degradation: Degradation | None, vae: Any) -> HostPath:
     """A path that knows where its photograph says nothing, which a degradation tells."""
-    if degradation is None:
+    if degradation is None or degradation.complete:
         return path
-    known = degradation.observed(torch.ones(1, 1, *degradation.size(*size_of(path, vae))))
-    if tuple(known.shape[-2:]) != size_of(path, vae) or float(known.min()) == 1:
-        return path
+    size = size_of(path, vae)
+    known = degradation.observed(torch.ones(1, 1, *degradation.size(*size)))
+    if tuple(known.shape[-2:]) != size:  # of a reduction
+        known = nn.functional.interpolate(known, size=size, mode="bilinear", align_corners=False)
     return replace(path, known=known)
 
 
