@@ -106,7 +106,9 @@ def test_feathering_stays_inside_the_mask(width: int) -> None:
 def test_feathering_by_its_definition(width: int) -> None:
     """Squares pooled one by one, as is too slow for a wide feather on a large photograph."""
     generator = torch.Generator().manual_seed(0)
-    mask = torch.nn.functional.max_pool2d(torch.rand(2, 1, 40, 61, generator=generator).sub(0.97).clamp(min=0), 13, 1, 6)
+    mask = torch.nn.functional.max_pool2d(
+        torch.rand(2, 1, 40, 61, generator=generator).sub(0.97).clamp(min=0), 13, 1, 6
+    )
     eroded, total = [mask], torch.zeros_like(mask)
     for _ in range(width - 1):
         eroded.append(-torch.nn.functional.max_pool2d(-eroded[-1], 3, 1, 1))

@@ -27,8 +27,8 @@ class Composed(Degradation):
             raise ValueError("degradations: none given; at least one is needed")
         if not all(part.complete for part in parts[:-1]):
             raise ValueError(
-                "before: what follows lost pixels would spread them into the rest; connect Inpaint Mask last, after all "
-                "other degradations, and only once (join two masks to one)"
+                "before: what follows lost pixels would spread them into the rest; connect Inpaint Mask last, after "
+                "all other degradations, and only once (join two masks to one)"
             )
         self.parts = tuple(parts)
         self.linear = all(part.linear for part in self.parts)
