@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ...dmap.degradations import Degradation
 from ...dmap.layout import Layout
+from ...dmap.path import Path
 from ...dmap.regions import feathered
 from .images import channels_first, crop_as_encoder, from_image_socket
 from .session import HostPath
@@ -129,6 +131,17 @@ def with_holes(path: HostPath, degradation: Degradation | None, vae: Any) -> Hos
     if tuple(known.shape[-2:]) != size:  # of a reduction
         known = nn.functional.interpolate(known, size=size, mode="bilinear", align_corners=False)
     return replace(path, known=known)
+
+
+def check_beside(path: Path, beside: Mapping[str, Tensor], model: Any) -> None:
+    """Raise ValueError unless the photograph and masks of a path's file are of the path's picture."""
+    height, width = (side * ratio_of(model) for side in path.latent.shape[-2:])
+    size = (path.layout.height or height, path.layout.width or width)
+    for name, x in beside.items():
+        channels, batches = ((3, 4), (path.batch,)) if name == "photograph" else ((1,), (1, path.batch))
+        fits = x.ndim == 4 and len(x) in batches and x.shape[1] in channels and tuple(x.shape[-2:]) == size
+        if not fits or not torch.isfinite(x).all():
+            raise ValueError(f"file: its {name}, of shape {tuple(x.shape)}, does not belong to its path; save it again")
 
 
 def layout_of(latent: dict[str, Any], tiles: Layout | None, samples: Tensor, ratio: int) -> tuple[Layout, Any]:
