@@ -91,7 +91,6 @@ class DMAPInvert(io.ComfyNode):
                     tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -143,7 +142,6 @@ class DMAPInvert(io.ComfyNode):
                 f"{max_error:g}. Use the solver residual_ddim, a smaller strength or more steps (edict), or raise it"
             )
         text = f"round-trip error {off:.1e}"
-        images.show_text(cls.hidden.unique_id, text)
         found = session.HostPath(path, model, positive)
         if photograph is not None:
             pixels = images.channels_first(photograph)

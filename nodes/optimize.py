@@ -111,7 +111,6 @@ class DMAPOptimize(io.ComfyNode):
         )
         best = replace(path, path=ascent.path.to("cpu"))
         ui = {"text": [climb.summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}
-        images.show_text(cls.hidden.unique_id, ui["text"][0])
         return io.NodeOutput(best, ascent.trace, ui=ui)
 
 

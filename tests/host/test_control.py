@@ -67,6 +67,7 @@ def test_an_interrupt_gives_the_best_to_the_graph(server: Server, demo_prompt: d
                 raise
             continue
         assert found["stopped"] == ["interrupt"]
+        assert "stopped early; the best image so far is also in output/dmap_best_so_far_" in found["notes"][-1]
         assert 1 <= len(found["rows"]) < 900
         for name, files in before.items():  # the second time too: nothing came from the host's cache
             (new,) = set(server.base.glob(f"output/{name}_*.png")) - files
