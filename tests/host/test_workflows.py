@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dmap.presets import PRESETS
-from scripts import english, workflow
+from scripts import english, thumbnails, workflow
 from scripts.host import ROOT, Server
 
 WORKFLOWS = ROOT / "workflows"
@@ -22,6 +23,9 @@ NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
 SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")
 
+
+TITLE = 30
+"""Height of a node's title, which lies above its position, and of a group's."""
 
 FILE_LISTS = {("DMAPLoadPath", "file"), ("DMAPLoadPrior", "name")}
 """Widgets whose options are, or depend on, the files at hand."""
@@ -124,10 +128,33 @@ def test_restore_sd15(server: Server, definitions: dict[str, Any], sd15: str, pr
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_thumbnail_and_note(name: str) -> None:
-    with Image.open(WORKFLOWS / f"{name}.jpg") as thumbnail:
-        assert min(thumbnail.size) >= 200
-    kinds = {node["type"] for node in workflow.load(WORKFLOWS / f"{name}.json")["nodes"]}
-    assert "MarkdownNote" in kinds
+    """The thumbnail shows the template's own photograph: after a change, python -m scripts.thumbnails."""
+    saved = workflow.load(WORKFLOWS / f"{name}.json")
+    assert "MarkdownNote" in {node["type"] for node in saved["nodes"]}
+    (photograph,) = [node["widgets_values"][0] for node in saved["nodes"] if node["type"] == "LoadImage"]
+    with Image.open(WORKFLOWS / f"{name}.jpg") as file, Image.open(WORKFLOWS / photograph) as sample:
+        shown, whole = file.convert("RGB"), sample.convert("RGB")
+    assert min(shown.size) >= 300
+    expected = thumbnails.square(whole) if shown.width == shown.height else whole.resize((512, 336))
+    width, height = expected.width // 2, expected.height // 2
+    upper = [np.asarray(image.crop((0, 0, width, height)), dtype=np.float64) / 255 for image in (shown, expected)]
+    assert np.abs(upper[0] - upper[1]).mean() < 0.06
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_template_is_tidy(name: str) -> None:
+    """No node lies on another one, each in one group, none over a group's title, and groups apart from one another."""
+    saved = workflow.load(WORKFLOWS / f"{name}.json")
+    nodes = {node["id"]: (*node["pos"], *node["size"]) for node in saved["nodes"]}
+    boxes = {key: (x, y - TITLE, x + width, y + height) for key, (x, y, width, height) in nodes.items()}
+    groups = [(x, y, x + width, y + height) for x, y, width, height in (g["bounding"] for g in saved["groups"])]
+    for found in (list(boxes.values()), groups):
+        for first, second in itertools.combinations(found, 2):
+            assert first[0] >= second[2] or second[0] >= first[2] or first[1] >= second[3] or second[1] >= first[3]
+    for node in saved["nodes"]:
+        left, top, right, bottom = boxes[node["id"]]
+        inside = [g for g in groups if g[0] <= left and g[1] + TITLE <= top and right <= g[2] and bottom <= g[3]]
+        assert len(inside) == 1 or node["type"] in workflow.ONLY_ON_CANVAS, node["type"]
 
 
 def test_the_host_lists_the_workflows(server: Server) -> None:
@@ -194,14 +221,15 @@ def test_chinese_has_every_text(server: Server, definitions: dict[str, Any]) -> 
     found = {key: text for name in english.names(definitions) for key, text in texts(served[name], name).items()}
     wanted = {key for name, node in english.names(definitions).items() for key in texts(node, name)}
     assert set(found) == wanted
-    assert [key for key, text in found.items() if not HAN.search(text) and text not in ("VAE", "DMAP 退化：JPEG")] == []
+    assert [key for key, text in found.items() if not HAN.search(text) and text != "VAE"] == []
 
 
 def test_every_preset_is_explained_in_chinese(server: Server) -> None:
     served = server.get("/i18n")["zh"]["nodeDefs"]
     for node, part in (("DMAPInvert", "invert"), ("DMAPOptimize", "optimize")):
         tooltip = served[node]["inputs"]["preset"]["tooltip"]
-        assert [name for name, preset in PRESETS.items() if getattr(preset, part) and f"{name}：" not in tooltip] == []
+        names = [name for name, preset in PRESETS.items() if getattr(preset, part)]
+        assert [name for name in names if f"{name}\N{FULLWIDTH COLON}" not in tooltip] == []
 
 
 def test_help_pages(server: Server, definitions: dict[str, Any]) -> None:
