@@ -112,7 +112,7 @@ class DMAPInvert(io.ComfyNode):
         table = checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         samples, ratio = _check_latent(latent, model), picture.ratio_of(model)
-        layout, photograph = picture.layout_of(latent, tiles, samples, ratio)
+        layout, photograph, known = picture.layout_of(latent, tiles, samples, ratio)
         if layout.tile:
             checks.check_tiles(positive, NODE)
         with images.named_errors(NODE):
@@ -145,7 +145,7 @@ class DMAPInvert(io.ComfyNode):
         found = session.HostPath(path, model, positive)
         if photograph is not None:
             pixels = images.channels_first(photograph)
-            found = replace(found, photograph=pixels.cpu())
+            found = replace(found, photograph=pixels.cpu(), known=known)
         return io.NodeOutput(found, off, ui=ui.PreviewText(text))
 
 
