@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .images import Halves, Spoil, SpoilLatent
-from .models import NoConditioning, TinyControlNet, TinySD, TinyXL
+from .models import FullXL, NoConditioning, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
 from .priors import Opposite
 from .probes import Compare, Fingerprint, Probe
@@ -18,6 +18,7 @@ class TestNodes(ComfyExtension):
         return [
             TinySD,
             TinyXL,
+            FullXL,
             Probe,
             Hungry,
             Patch,

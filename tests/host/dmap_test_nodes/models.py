@@ -133,6 +133,50 @@ class TinyXL(io.ComfyNode):
         return io.NodeOutput(patcher, [[context, {"pooled_output": pooled}]], vae)
 
 
+FULL_XL = {
+    **TINY_XL,
+    "model_channels": 320,
+    "transformer_depth": [0, 0, 2, 2, 10, 10],
+    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
+    "transformer_depth_middle": 10,
+    "context_dim": 2048,
+    "adm_in_channels": 2816,
+}
+FULL_VAE = {**VAE, "resolution": 256, "ch": 128, "ch_mult": [1, 2, 4, 4], "num_res_blocks": 2}
+
+
+class FullXL(io.ComfyNode):
+    """MODEL, CONDITIONING and VAE of Stable Diffusion XL at its full size, in bfloat16; 5 GB, for runs by hand."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestFullXL",
+            inputs=[],
+            outputs=[io.Model.Output("model"), io.Conditioning.Output("positive"), io.Vae.Output("vae")],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        config = comfy.supported_models.SDXL(FULL_XL)
+        config.set_inference_dtype(torch.bfloat16, None)
+        model = comfy.model_base.SDXL(config, comfy.model_base.ModelType.EPS, device="cpu")
+        randomise(model.diffusion_model, 0)
+        autoencoder = AutoencoderKL(ddconfig=FULL_VAE, embed_dim=4)
+        randomise(autoencoder, 1)
+        for module in (model.diffusion_model, autoencoder):
+            calm(module)
+        patcher = comfy.model_patcher.ModelPatcher(
+            model,
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+        vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": FULL_VAE, "embed_dim": 4}})
+        generator = torch.Generator().manual_seed(3)
+        context, pooled = (torch.randn(shape, generator=generator) for shape in ((1, 77, 2048), (1, 1280)))
+        return io.NodeOutput(patcher, [[context, {"pooled_output": pooled}]], vae)
+
+
 class TinyControlNet(io.ComfyNode):
     """A CONTROL_NET of the host's own classes that fits the tiny Stable Diffusion."""
 
