@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from dmap.presets import PRESETS
-from scripts import english, thumbnails, workflow
+from scripts import english, node_pictures, thumbnails, workflow
 from scripts.host import ROOT, Server
 
 WORKFLOWS = ROOT / "workflows"
@@ -265,3 +265,5 @@ def test_help_pages_have_pictures_and_first_values(server: Server, definitions: 
             assert f"![{name}](images/{name}.png)" in page
             with Image.open(io.BytesIO(server.request(f"/extensions/ComfyUI-DMAP/docs/images/{name}.png"))) as image:
                 assert min(image.size) > 40
+                # After a change of widgets or defaults: python -m scripts.node_pictures
+                assert image.text[node_pictures.TEXT] == node_pictures.shown(definitions[name]), name
