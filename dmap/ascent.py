@@ -63,6 +63,7 @@ class Ascent:
     Attributes:
         trace: rows so far.
         image: (B, 3, h, w) the best images so far as they will be shown; None before the first evaluation.
+        current: the same of the last evaluation, the best or not.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Ascent:
         self.judge, self.latent_prior, self.movable = judge, latent_prior, movable
         self.trace = Trace(settings=asdict(settings))
         self.image: Tensor | None = None
+        self.current: Tensor | None = None
         self._z = chain.start()
         self._best_z = self._z.clone()
         self._best = torch.full((chain.path.batch,), -torch.inf)
@@ -163,7 +165,7 @@ class Ascent:
 
     def _record(self, iteration: int, image: Tensor, terms: Terms, seconds: float) -> None:
         objective = terms.objective.detach().cpu()
-        shown = self.objective.composite(image)
+        self.current = shown = self.objective.composite(image)
         judged = None if self.judge is None else self.judge.scores(shown)
         value = judged if judged is not None and self.judge is not None and self.judge.keep_best else objective
         if self.image is None:

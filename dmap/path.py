@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path as FilePath
 
@@ -16,6 +17,8 @@ from .schedule import Schedule
 
 FORMAT = "dmap-path"
 VERSION = "1"
+BESIDE = "beside."
+"""Before the names of tensors that are kept in a path's file and are no part of it."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ class Path:
             start=None if self.start is None else self.start[:, one],
         )
 
-    def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the path as safetensors, atomically."""
+    def save(self, file: str | os.PathLike[str], beside: Mapping[str, Tensor] | None = None) -> None:
+        """Write the path as safetensors, atomically; ``beside`` are further tensors to keep in the file, by name."""
         tensors = {"sigmas": self.schedule.sigmas, "state": self.state, "latent": self.latent, "scale": self.scale}
         if self.residuals is not None:
             tensors["residuals"] = self.residuals
@@ -104,11 +107,17 @@ class Path:
             tensors["start"] = self.start
         meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
         meta["layout"] = json.dumps(asdict(self.layout))
+        tensors |= {BESIDE + key: value for key, value in (beside or {}).items()}
         tensorfile.write(file, tensors, meta)
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Path:
-        """Read a path that ``save`` wrote.
+        """Read a path that ``save`` wrote; raises as ``load_with`` does."""
+        return cls.load_with(file)[0]
+
+    @classmethod
+    def load_with(cls, file: str | os.PathLike[str]) -> tuple[Path, dict[str, Tensor]]:
+        """Read a path that ``save`` wrote, and what was kept beside it.
 
         Raises:
             ValueError: if the file is missing, damaged, of another kind or version, or its tensors do not fit
@@ -130,12 +139,12 @@ class Path:
             latent=tensors["latent"],
             scale=tensors["scale"],
             residuals=tensors.get("residuals"),
-            settings=json.loads(meta.get("settings", "{}")),
+            settings=_numbers(meta.get("settings", "{}"), "settings", name),
             start=tensors.get("start"),
             layout=_layout(meta.get("layout", "{}"), name),
         )
         path._check(name)
-        return path
+        return path, {key.removeprefix(BESIDE): x for key, x in tensors.items() if key.startswith(BESIDE)}
 
     def _check(self, name: str) -> None:
         shape = tuple(self.latent.shape)
@@ -151,8 +160,16 @@ class Path:
             raise ValueError(f"path file {name}: it holds numbers that are not finite; save the path again")
 
 
-def _layout(text: str, name: str) -> Layout:
+def _numbers(text: str, what: str, name: str) -> dict[str, float]:
     try:
-        return Layout(**{key: int(value) for key, value in json.loads(text).items()})
+        return {str(key): value + 0 for key, value in json.loads(text).items()}
     except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"path file {name}: its {what} {text!r} are not valid; save the path again") from error
+
+
+def _layout(text: str, name: str) -> Layout:
+    numbers = _numbers(text, "layout's numbers", name)
+    try:
+        return Layout(**{key: int(value) for key, value in numbers.items()})
+    except (TypeError, ValueError) as error:
         raise ValueError(f"path file {name}: its layout {text!r} is not valid; save the path again") from error

@@ -72,7 +72,7 @@ STRONG = Preset(
     optimize={**DEFAULT.optimize, "iterations": 30, "fidelity_weight": 80.0, "target_score": 95.0},
 )
 OLD_PHOTOGRAPH = Preset(
-    "Grain, softness and faded contrast of a scan; mask scratches with DMAP Degradation: Inpaint Mask.",
+    "Grain, softness and faded contrast of a scan; mask scratches at DMAP Encode Photo.",
     invert={**DEFAULT.invert, "steps": 6, "strength": 0.3},
     optimize={**DEFAULT.optimize, "iterations": 40, "fidelity_weight": 140.0},
 )

@@ -66,17 +66,30 @@ def feathered(mask: Tensor, width: int) -> Tensor:
     total, eroded = torch.zeros_like(mask), mask
     for _ in range(width):
         total = total + eroded / width
-        eroded = -nn.functional.max_pool2d(-eroded, 3, 1, 1)
-    side = 2 * width + 1
-    core = nn.functional.max_pool2d(total, side, 1, width)
-    around = nn.functional.max_pool2d(mask, side, 1, width)
+        eroded = -_widened(-eroded, 1)
+    core, around = _widened(total, width), _widened(mask, width)
     return torch.minimum(total / core.clamp(min=1e-6) * around, mask)
+
+
+def _widened(x: Tensor, reach: int) -> Tensor:
+    """Largest value of (B, 1, h, w) within a square of ``reach`` pixels around.
+
+    Along the axes in turn and by windows that double, for pooling takes hours for a wide feather on a large photograph.
+    """
+    window = 2 * reach + 1
+    for dim, padding in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
+        x, have = nn.functional.pad(x, padding, value=-torch.inf), 1
+        while have < window:
+            step = min(have, window - have)
+            rest = x.shape[dim] - step
+            x, have = torch.maximum(x.narrow(dim, 0, rest), x.narrow(dim, step, rest)), have + step
+    return x
 
 
 def on_latent(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """1 where a latent position (h, w) reaches the mask's support, with a margin of one position; else 0."""
     reached = nn.functional.adaptive_max_pool2d((mask > 0).float(), size)
-    return nn.functional.max_pool2d(reached, 3, 1, 1)
+    return _widened(reached, 1)
 
 
 def blend(mask: Tensor | None, inside: Tensor, outside: Tensor) -> Tensor:

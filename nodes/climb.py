@@ -160,7 +160,7 @@ def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
     """
 
     def show(state: Ascent) -> None:
-        progress.update(state.trace.rows[-1].iteration + 1, state.image)
+        progress.update(state.trace.rows[-1].iteration + 1, state.current)
         images.show_text(node_id, _line(state))
 
     try:
@@ -169,7 +169,8 @@ def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
         if ascent.image is None:
             raise
         files = images.save_rescued(ascent.image, "dmap_best_so_far")
-        images.show_text(node_id, f"stopped early; best image so far: output/{files[0]}")
+        ascent.trace.notes.append(f"stopped early; the best image so far is also in output/{files[0]}")
+        images.show_text(node_id, ascent.trace.notes[-1])
         if not session.is_interrupt(error):
             raise
         ascent.trace.stopped = ["interrupt" if why == "running" else why for why in ascent.trace.stopped]

@@ -103,8 +103,7 @@ def _inputs() -> list[io.Input]:
         io.Image.Input(
             "photograph",
             optional=True,
-            tooltip="The photograph, for paths that do not know it (from DMAP Load Path): needed for colour, detail "
-            "and alpha.",
+            tooltip="The photograph, for paths that do not know it: colour, detail and alpha need it.",
         ),
         io.Mask.Input("detail_mask", optional=True, tooltip="Where detail is returned; everywhere by default."),
         io.Float.Input(

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..dmap.holes import fill
 from .host import checks, images, picture
 from .schema import schema
 
@@ -36,6 +37,12 @@ class DMAPEncode(io.ComfyNode):
                     tooltip="Side of the tiles to encode in, in pixels, for photographs that do not fit into memory; "
                     "0 encodes at once (the host falls back to tiles by itself when memory runs out).",
                 ),
+                io.Mask.Input(
+                    "holes",
+                    optional=True,
+                    tooltip="1 where the photograph says nothing: scratches, spots, dates. They are filled smoothly "
+                    "from around before encoding, and DMAP Optimize is not held to what lies in them.",
+                ),
             ],
             outputs=[
                 io.Latent.Output("latent", display_name="latent", tooltip="For DMAP Invert, or any other node."),
@@ -43,12 +50,17 @@ class DMAPEncode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image: torch.Tensor, vae: Any, tile: int) -> io.NodeOutput:
+    def execute(cls, image: torch.Tensor, vae: Any, tile: int, holes: torch.Tensor | None = None) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
-        pixels = picture.fill_up(images.from_image_socket(image, NODE, "image"), vae.spacial_compression_encode())
+        pixels, beside = images.from_image_socket(image, NODE, "image"), {picture.PHOTOGRAPH: image}
+        if holes is not None:
+            beside[picture.KNOWN] = known = picture.known_for(holes, pixels, NODE)
+            with images.named_errors(NODE):
+                pixels = fill(pixels, known)
+        pixels = picture.fill_up(pixels, vae.spacial_compression_encode())
         socket = pixels.movedim(1, -1)
         if tile and max(pixels.shape[-2:]) > tile:
             samples = vae.encode_tiled(socket, tile_x=tile, tile_y=tile, overlap=tile // 8)
         else:
             samples = vae.encode(socket)
-        return io.NodeOutput({"samples": samples, picture.PHOTOGRAPH: image})
+        return io.NodeOutput({"samples": samples, **beside})

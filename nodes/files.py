@@ -8,9 +8,14 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..dmap.path import Path
-from .host import checks, files, images, session
+from ..dmap.solvers import make_solver, round_trip_error
+from ..dmap.tiles import tiled_denoiser
+from .host import checks, files, images, picture, session
 from .schema import schema
 from .sockets import PathSocket
+
+BESIDE = ("photograph", "mask", "known")
+"""What of a HostPath is kept beside the path itself."""
 
 
 class DMAPSavePath(io.ComfyNode):
@@ -22,7 +27,8 @@ class DMAPSavePath(io.ComfyNode):
             node_id="DMAPSavePath",
             display_name="DMAP Save Path",
             search_aliases=["checkpoint", "continue later"],
-            description="Saves a path as safetensors in the output folder, so that an ascent can be continued later.",
+            description="Saves a path as safetensors in the output folder, with its photograph and masks, so that an "
+            "ascent can be continued later.",
             inputs=[
                 PathSocket.Input("path", tooltip="Of DMAP Optimize, or of DMAP Invert."),
                 io.String.Input(
@@ -38,7 +44,8 @@ class DMAPSavePath(io.ComfyNode):
     @classmethod
     def execute(cls, path: session.HostPath, filename_prefix: str) -> io.NodeOutput:
         file = files.new_output_file(filename_prefix)
-        path.path.save(file)
+        beside = {name: getattr(path, name) for name in BESIDE}
+        path.path.save(file, {name: value for name, value in beside.items() if value is not None})
         return io.NodeOutput(ui=ui.PreviewText(f"saved as {file.name}"))
 
 
@@ -54,21 +61,38 @@ class DMAPLoadPath(io.ComfyNode):
             display_name=cls.NAME,
             search_aliases=["resume", "continue"],
             description="Loads a path saved before, to continue its ascent with DMAP Optimize or to decode it. Connect "
-            "the model and conditioning that it was made with.",
+            "the model and conditioning that it was made with; others are refused.",
             inputs=[
                 io.Combo.Input("file", options=files.saved_files(), tooltip="A path in the output or input folder."),
                 io.Model.Input("model", tooltip="The diffusion model that inverted the photograph."),
                 io.Conditioning.Input("positive", tooltip="The conditioning it was inverted with."),
+                io.Float.Input(
+                    "max_error",
+                    default=0.05,
+                    min=0.0,
+                    max=10.0,
+                    step=0.001,
+                    round=False,
+                    optional=True,
+                    tooltip="Refuse the path if sampling it with this model misses the photograph's latent by more "
+                    "than this share of its root mean square: then another model made it.",
+                ),
             ],
             outputs=[PathSocket.Output("path", display_name="path", tooltip="For DMAP Optimize or DMAP Decode.")],
         )
 
     @classmethod
-    def execute(cls, file: str, model: Any, positive: list[Any]) -> io.NodeOutput:
+    def fingerprint_inputs(cls, file: str, **_: Any) -> float:
+        """Changes when the file is written anew under its old name."""
+        return files.written(file)
+
+    @classmethod
+    def execute(cls, file: str, model: Any, positive: list[Any], max_error: float = 0.05) -> io.NodeOutput:
         table = checks.noise_table(model, cls.NAME)
         checks.check_conditioning(model, positive, cls.NAME)
         with images.named_errors(cls.NAME), torch.inference_mode(False):  # an ascent needs ordinary tensors
-            path = Path.load(files.find(file))
+            path, beside = Path.load_with(files.find(file))
+            picture.check_beside(path, beside, model)
         wanted = model.model.latent_format.latent_channels
         if path.latent.shape[1] != wanted or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
             raise ValueError(
@@ -76,4 +100,25 @@ class DMAPLoadPath(io.ComfyNode):
                 f"{float(path.schedule.sigmas[0]):.3g}, the model {wanted} and {float(table[-1]):.3g}; connect the "
                 "model that made the path"
             )
-        return io.NodeOutput(session.HostPath(path, model, positive))
+        found = session.HostPath(path, model, positive, **{name: beside.get(name) for name in BESIDE})
+        off = _round_trip(found)
+        if not off <= max_error:
+            raise ValueError(
+                f"{cls.NAME}, max_error: with this model and conditioning the path misses its photograph's latent by "
+                f"{off:.2g} of its size, more than max_error = {max_error:g}; connect the model, LoRAs and "
+                "conditioning that made the path, or raise it"
+            )
+        return io.NodeOutput(found, ui=ui.PreviewText(f"round-trip error {off:.1e}"))
+
+
+def _round_trip(found: session.HostPath) -> float:
+    """Largest relative error in the batch of sampling the inverted photograph again."""
+    start, ratio = found.path.at(0.0), picture.ratio_of(found.model)
+    tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
+
+    def body(host: session.Session) -> float:
+        denoise = tiled_denoiser(host.denoise, tile, overlap) if tile else host.denoise
+        return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.device)).max())
+
+    with images.named_errors(DMAPLoadPath.NAME):
+        return session.run(found.model, found.positive, session.path_latent(found), body, tile=tile)

@@ -91,7 +91,6 @@ class DMAPInvert(io.ComfyNode):
                     tooltip="Largest relative round-trip error in the batch; about 1e-6 is exact.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -113,7 +112,7 @@ class DMAPInvert(io.ComfyNode):
         table = checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         samples, ratio = _check_latent(latent, model), picture.ratio_of(model)
-        layout, photograph = picture.layout_of(latent, tiles, samples, ratio)
+        layout, photograph, known = picture.layout_of(latent, tiles, samples, ratio)
         if layout.tile:
             checks.check_tiles(positive, NODE)
         with images.named_errors(NODE):
@@ -143,11 +142,10 @@ class DMAPInvert(io.ComfyNode):
                 f"{max_error:g}. Use the solver residual_ddim, a smaller strength or more steps (edict), or raise it"
             )
         text = f"round-trip error {off:.1e}"
-        images.show_text(cls.hidden.unique_id, text)
         found = session.HostPath(path, model, positive)
         if photograph is not None:
             pixels = images.channels_first(photograph)
-            found = replace(found, photograph=pixels.cpu())
+            found = replace(found, photograph=pixels.cpu(), known=known)
         return io.NodeOutput(found, off, ui=ui.PreviewText(text))
 
 

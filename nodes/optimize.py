@@ -85,6 +85,8 @@ class DMAPOptimize(io.ComfyNode):
         }  # fmt: skip
         with images.named_errors(NODE):
             named = with_preset(preset, "optimize", **widgets)
+        with images.named_errors(NODE):
+            degradation = picture.with_known(degradation, path)
         photograph = picture.reference(image, path, vae, NODE, degradation)
         path = path if path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
         path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), feather)
@@ -111,7 +113,6 @@ class DMAPOptimize(io.ComfyNode):
         )
         best = replace(path, path=ascent.path.to("cpu"))
         ui = {"text": [climb.summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}
-        images.show_text(cls.hidden.unique_id, ui["text"][0])
         return io.NodeOutput(best, ascent.trace, ui=ui)
 
 

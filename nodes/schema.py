@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 
-def schema(*, search_aliases: Sequence[str] = (), **options: Any) -> io.Schema:
+def schema(*, search_aliases: Sequence[str], **options: Any) -> io.Schema:
     """An ``io.Schema`` in the pack's menu; search aliases are left out where the host does not know them yet."""
     if any(field.name == "search_aliases" for field in fields(io.Schema)):
         options["search_aliases"] = list(search_aliases)

@@ -142,9 +142,9 @@ class Server:
         shutil.copyfile(file, target)
         return target.name
 
-    def queue(self, prompt: dict[str, Any]) -> str:
-        """Post a prompt in API form; returns its id. HostError if the server refuses it."""
-        body = json.dumps({"prompt": prompt, "client_id": uuid.uuid4().hex}).encode()
+    def queue(self, prompt: dict[str, Any], client: str | None = None) -> str:
+        """Post a prompt in API form for a listener's ``client``; returns its id. HostError if the server refuses it."""
+        body = json.dumps({"prompt": prompt, "client_id": client or uuid.uuid4().hex}).encode()
         try:
             answer = json.loads(self.request("/prompt", body))
         except urllib.error.HTTPError as error:

@@ -80,6 +80,15 @@ def test_best_iterate_is_kept_when_the_step_is_too_large() -> None:
     assert max(row.objective[0] for row in ascent.trace.rows) > ascent.trace.rows[-1].objective[0]
 
 
+def test_the_current_image_is_that_of_the_terms() -> None:
+    """What is shown while it runs is what the last row speaks of, better or worse than the best."""
+    ascent, pairs = make(settings=AscentSettings(4, "adam", 3.0, 101.0), fidelity_weight=1000.0), []
+    ascent.run(lambda state: pairs.append((state.current, state.trace.rows[-1].prior)))
+    for current, scores in pairs:
+        assert ascent.objective.prior(current).tolist() == pytest.approx(scores)
+    assert not torch.equal(ascent.current, ascent.image)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("shift", [0, 4])
 def test_batch_equals_singles(shift: int) -> None:
     settings = AscentSettings(4, "adam", 0.05, 101.0)

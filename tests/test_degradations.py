@@ -155,6 +155,8 @@ def test_what_inpainting_loses_does_not_count() -> None:
         (lambda: Inpaint(torch.zeros(4, 4)), "mask"),
         (lambda: Inpaint(torch.full((1, 1, 4, 4), 2.0)), "mask"),
         (lambda: Composed([]), "none given"),
+        (lambda: Composed([Inpaint(soft_mask(8, 8)), GaussianBlur(1.0)]), "Inpaint Mask last"),
+        (lambda: Composed([Composed([JPEG(50), Inpaint(soft_mask(8, 8))]), Downscale(2.0)]), "Inpaint Mask last"),
     ],
 )
 def test_bad_values_are_named(build: Callable[[], object], word: str) -> None:

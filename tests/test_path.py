@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dmap import tensorfile
 from dmap.path import Path
 from dmap.schedule import Schedule
 from dmap.solvers import SOLVERS, make_solver
@@ -73,3 +74,24 @@ def test_tensors_that_do_not_fit(path: Path, tmp_path: FilePath) -> None:
         Path.load(file)
     with pytest.raises(ValueError, match="state"):
         path.with_state(path.state[:, :1])
+
+
+def test_what_is_kept_beside_a_path(path: Path, tmp_path: FilePath) -> None:
+    """It comes back as it was, and a reader of the path alone does not mind it."""
+    file, photograph = tmp_path / "a.safetensors", torch.rand(2, 3, 9, 7)
+    path.save(file, {"photograph": photograph})
+    loaded, beside = Path.load_with(file)
+    assert torch.equal(loaded.state, path.state)
+    assert list(beside) == ["photograph"]
+    assert torch.equal(beside["photograph"], photograph)
+    assert torch.equal(Path.load(file).latent, path.latent)
+
+
+@pytest.mark.parametrize("settings", ["not json", "[1]", '{"mixing": "much"}'])
+def test_damaged_settings_are_named(path: Path, tmp_path: FilePath, settings: str) -> None:
+    file = tmp_path / "a.safetensors"
+    path.save(file)
+    tensors, meta = tensorfile.read(file, "path file", "save it again")
+    tensorfile.write(file, tensors, {**meta, "settings": settings})
+    with pytest.raises(ValueError, match=r"a\.safetensors: its settings .* not valid"):
+        Path.load(file)

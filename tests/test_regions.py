@@ -102,6 +102,23 @@ def test_feathering_stays_inside_the_mask(width: int) -> None:
     assert torch.allclose(grey, torch.full_like(grey, 0.4), atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [2, 5])
+def test_feathering_by_its_definition(width: int) -> None:
+    """Squares pooled one by one, as is too slow for a wide feather on a large photograph."""
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.nn.functional.max_pool2d(
+        torch.rand(2, 1, 40, 61, generator=generator).sub(0.97).clamp(min=0), 13, 1, 6
+    )
+    eroded, total = [mask], torch.zeros_like(mask)
+    for _ in range(width - 1):
+        eroded.append(-torch.nn.functional.max_pool2d(-eroded[-1], 3, 1, 1))
+    for step in eroded:
+        total = total + step / width
+    core, around = (torch.nn.functional.max_pool2d(x, 2 * width + 1, 1, width) for x in (total, mask))
+    assert torch.equal(feathered(mask, width), torch.minimum(total / core.clamp(min=1e-6) * around, mask))
+    assert 0 < float(feathered(mask, width).mean()) < float(mask.mean())
+
+
 def test_latent_positions_of_a_mask_have_a_margin() -> None:
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., 15, 15] = 0.01

@@ -1,4 +1,4 @@
-// Presets in the browser: choosing one sets the widgets where everyone sees it, here and on the DMAP nodes next to it;
+// Presets in the browser: choosing one sets the widgets where everyone sees it, here and on the DMAP node it belongs to;
 // changing a widget by hand makes the preset "custom". The values come with the node's definition (nodes/preset.py).
 import { app } from "../../scripts/app.js";
 
@@ -15,20 +15,23 @@ function show(node, name) {
   }
 }
 
-function neighbours(node) {
-  const above = (node.inputs ?? []).map((_, slot) => node.getInputNode(slot));
+// A DMAP Optimize shares its preset with the DMAP Invert above it, a DMAP Invert with all below it; two ascents that
+// start from one inversion keep their own.
+function partners(node) {
   const below = (node.outputs ?? []).flatMap((_, slot) => node.getOutputNodes(slot) ?? []);
-  return [...above, ...below].filter(presetWidget);
+  let above = node;
+  do above = (above.inputs ?? []).map((_, slot) => above.getInputNode(slot)).find(presetWidget);
+  while (above?.type === node.type);
+  return [above, ...below].filter((other) => presetWidget(other) && other.type !== node.type);
 }
 
-function apply(node, name, seen = new Set()) {
-  if (seen.has(node)) return;
-  seen.add(node);
-  if (name !== CUSTOM && !(name in node.dmapPresets)) return;
-  presetWidget(node).value = name;
-  show(node, name);
-  for (const other of neighbours(node)) apply(other, name, seen);
-  node.setDirtyCanvas?.(true, true);
+function apply(node, name) {
+  for (const each of [node, ...partners(node)]) {
+    if (!(name in each.dmapPresets)) continue;
+    presetWidget(each).value = name;
+    show(each, name);
+    each.setDirtyCanvas?.(true, true);
+  }
 }
 
 function watch(node) {

@@ -18,6 +18,8 @@ class Degradation(ABC):
 
     name: ClassVar[str]
     linear: bool
+    complete: bool = True
+    """Whether every pixel of the photograph says something."""
 
     @abstractmethod
     def __call__(self, image: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ class Composed(Degradation):
 
     Args:
         parts: at least one, the first to happen first; pixels that the last one loses are unknown in the photograph.
+
+    Raises:
+        ValueError: without a part, or if pixels are lost before the last one, which would spread the hole.
     """
 
     name: ClassVar[str] = "composed"
@@ -22,8 +25,14 @@ class Composed(Degradation):
     def __init__(self, parts: Sequence[Degradation]) -> None:
         if not parts:
             raise ValueError("degradations: none given; at least one is needed")
+        if not all(part.complete for part in parts[:-1]):
+            raise ValueError(
+                "before: what follows lost pixels would spread them into the rest; connect Inpaint Mask last, after "
+                "all other degradations, and only once (join two masks to one)"
+            )
         self.parts = tuple(parts)
         self.linear = all(part.linear for part in self.parts)
+        self.complete = self.parts[-1].complete
 
     def __call__(self, image: Tensor) -> Tensor:
         for part in self.parts:

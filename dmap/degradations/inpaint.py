@@ -22,6 +22,7 @@ class Inpaint(SameSize):
 
     name: ClassVar[str] = "inpaint"
     linear = True
+    complete = False
 
     def __init__(self, mask: Tensor) -> None:
         if mask.ndim != 4 or mask.shape[1] != 1:

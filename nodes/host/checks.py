@@ -21,8 +21,9 @@ def noise_table(model: Any, node: str) -> Tensor:
     discrete = isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete)
     if not (discrete and isinstance(sampling, comfy.model_sampling.EPS)):
         raise ValueError(
-            f"{node}, socket 'model': models of type {kind} are not supported; connect a Stable Diffusion 1.x, 2.x "
-            "or XL model with eps- or v-prediction, or the model of DMAP Load Demo Models"
+            f"{node}, socket 'model': models of type {kind} are not supported, nor are flow models (SD3, Flux); "
+            "connect a Stable Diffusion 1.x, 2.x or XL model with eps- or v-prediction, or the model of DMAP Load Demo "
+            "Models"
         )
     if getattr(model.model, "concat_keys", ()):
         raise ValueError(

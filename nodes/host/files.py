@@ -94,6 +94,14 @@ def saved_files() -> list[str]:
     return [name for _, name in sorted(found, reverse=True)]
 
 
+def written(name: str) -> float:
+    """When the file behind such a name was last written; 0 if there is none."""
+    try:
+        return find(name).stat().st_mtime
+    except (ValueError, OSError):
+        return 0.0
+
+
 def find(name: str) -> Path:
     """The file behind such a name.
 

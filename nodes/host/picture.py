@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...dmap.degradations import Degradation
+from ...dmap.degradations import Composed, Degradation, Inpaint
 from ...dmap.layout import Layout
+from ...dmap.path import Path
 from ...dmap.regions import feathered
 from .images import channels_first, crop_as_encoder, from_image_socket
 from .session import HostPath
 
-PHOTOGRAPH = "dmap_photograph"
-"""Key in a LATENT under which DMAP Encode Photo hands the photograph on."""
+PHOTOGRAPH, KNOWN = "dmap_photograph", "dmap_known"
+"""Keys in a LATENT under which DMAP Encode Photo hands the photograph on, and where it says something."""
 
 
 def ratio_of(model: Any) -> int:
@@ -94,9 +96,7 @@ def mask_for(mask: Tensor | None, path: HostPath, vae: Any, node: str, socket: s
     """
     if mask is None:
         return None
-    if mask.ndim not in (2, 3) or not torch.isfinite(mask).all():
-        raise ValueError(f"{node}, socket '{socket}': got shape {tuple(mask.shape)} or NaN; connect a MASK")
-    values = mask.clone().float().reshape(-1, 1, *mask.shape[-2:]).clamp(0, 1)
+    values = _mask_values(mask, node, socket)
     if float(values.max()) == 0:
         raise ValueError(
             f"{node}, socket '{socket}': the mask is empty, so nothing could change; paint one (right click on Load "
@@ -105,12 +105,26 @@ def mask_for(mask: Tensor | None, path: HostPath, vae: Any, node: str, socket: s
     size = size_of(path, vae)
     if tuple(values.shape[-2:]) != size:
         values = _fit(values, path, vae)
+    return _sized(values, size, path.path.batch, node, socket)
+
+
+def known_for(holes: Tensor, image: Tensor, node: str) -> Tensor:
+    """MASK (B, H, W) of holes -> (1 or B, 1, h, w) in [0, 1]: 1 where an image (B, 3, h, w) says something."""
+    return 1 - _sized(_mask_values(holes, node, "holes"), tuple(image.shape[-2:]), len(image), node, "holes")
+
+
+def _mask_values(mask: Tensor, node: str, socket: str) -> Tensor:
+    if mask.ndim not in (2, 3) or not torch.isfinite(mask).all():
+        raise ValueError(f"{node}, socket '{socket}': got shape {tuple(mask.shape)} or NaN; connect a MASK")
+    return mask.clone().float().reshape(-1, 1, *mask.shape[-2:]).clamp(0, 1)
+
+
+def _sized(values: Tensor, size: tuple[int, ...], batch: int, node: str, socket: str) -> Tensor:
     if tuple(values.shape[-2:]) != size:
         values = nn.functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
-    if len(values) not in (1, path.path.batch):
+    if len(values) not in (1, batch):
         raise ValueError(
-            f"{node}, socket '{socket}': {len(values)} masks, but the path holds {path.path.batch} images; connect "
-            "one, or one an image"
+            f"{node}, socket '{socket}': {len(values)} masks for {batch} images; connect one, or one an image"
         )
     return values
 
@@ -122,23 +136,43 @@ def with_mask(path: HostPath, mask: Tensor | None, feather: int) -> HostPath:
 
 def with_holes(path: HostPath, degradation: Degradation | None, vae: Any) -> HostPath:
     """A path that knows where its photograph says nothing, which a degradation tells."""
-    if degradation is None:
+    if degradation is None or degradation.complete:
         return path
-    known = degradation.observed(torch.ones(1, 1, *degradation.size(*size_of(path, vae))))
-    if tuple(known.shape[-2:]) != size_of(path, vae) or float(known.min()) == 1:
-        return path
+    size = size_of(path, vae)
+    known = degradation.observed(torch.ones(1, 1, *degradation.size(*size)))
+    if tuple(known.shape[-2:]) != size:  # of a reduction
+        known = nn.functional.interpolate(known, size=size, mode="bilinear", align_corners=False)
     return replace(path, known=known)
 
 
-def layout_of(latent: dict[str, Any], tiles: Layout | None, samples: Tensor, ratio: int) -> tuple[Layout, Any]:
-    """Layout and photograph (IMAGE or None) of a LATENT."""
+def with_known(degradation: Degradation | None, path: HostPath) -> Degradation | None:
+    """A degradation that leaves out the holes that a path knows of, unless it has holes of its own."""
+    if path.known is None or (degradation is not None and not degradation.complete):
+        return degradation
+    holes = Inpaint(1 - path.known)
+    return holes if degradation is None else Composed([degradation, holes])
+
+
+def check_beside(path: Path, beside: Mapping[str, Tensor], model: Any) -> None:
+    """Raise ValueError unless the photograph and masks of a path's file are of the path's picture."""
+    height, width = (side * ratio_of(model) for side in path.latent.shape[-2:])
+    size = (path.layout.height or height, path.layout.width or width)
+    for name, x in beside.items():
+        channels, batches = ((3, 4), (path.batch,)) if name == "photograph" else ((1,), (1, path.batch))
+        fits = x.ndim == 4 and len(x) in batches and x.shape[1] in channels and tuple(x.shape[-2:]) == size
+        if not fits or not torch.isfinite(x).all():
+            raise ValueError(f"file: its {name}, of shape {tuple(x.shape)}, does not belong to its path; save it again")
+
+
+def layout_of(latent: dict[str, Any], tiles: Layout | None, samples: Tensor, ratio: int) -> tuple[Layout, Any, Any]:
+    """Layout of a LATENT, its photograph (IMAGE or None), and where that is known ((1 or B, 1, h, w) or None)."""
     base = Layout() if tiles is None else tiles
     photograph = latent.get(PHOTOGRAPH)
     if photograph is None:
-        return base, None
+        return base, None, None
     height, width = photograph.shape[1:3]
     grid = [side * ratio for side in samples.shape[-2:]]
     # Another node may have cut or scaled the latent meanwhile: then the photograph is not its own any more.
     if [height + -height % ratio, width + -width % ratio] != grid or len(photograph) != len(samples):
-        return base, None
-    return replace(base, height=height, width=width), photograph
+        return base, None, None
+    return replace(base, height=height, width=width), photograph, latent.get(KNOWN)

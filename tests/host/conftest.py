@@ -74,7 +74,7 @@ class Graph:
 
     def add(self, class_type: str, /, **inputs: Any) -> str:
         """Add a node; returns its id. Links are (id, slot)."""
-        key = str(len(self.prompt) + 1)
+        key = str(max(map(int, self.prompt), default=0) + 1)
         self.prompt[key] = {
             "class_type": class_type,
             "inputs": {name: list(value) if isinstance(value, tuple) else value for name, value in inputs.items()},

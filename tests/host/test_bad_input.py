@@ -88,10 +88,12 @@ def test_conditioning(server: Server, tools: dict[str, Any], kind: str, words: l
     assert all(word in text for word in ["DMAP Invert", "'positive'", *words]), text
 
 
-def test_a_model_type_that_is_not_supported(server: Server, tools: dict[str, Any]) -> None:
-    graph, _ = graph_for(tools, model="FLOW")
+@pytest.mark.parametrize("kind", ["FLOW", "FLUX"])
+def test_flow_models_are_refused(server: Server, tools: dict[str, Any], kind: str) -> None:
+    """FLOW is what the host calls Stable Diffusion 3 and its like."""
+    graph, _ = graph_for(tools, model=kind)
     text = tools["failure"](server, graph.prompt)
-    assert all(word in text for word in ("DMAP Invert", "'model'", "FLOW", "not supported")), text
+    assert all(word in text for word in ("DMAP Invert", "'model'", kind, "flow models", "not supported")), text
 
 
 def test_a_vae_of_other_latents(server: Server, tools: dict[str, Any]) -> None:

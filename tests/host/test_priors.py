@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 
 from dmap.priors import PRIORS, WeightStore, load_prior, priorfile
+from dmap.priors.compose import MultiScalePrior
 from dmap.priors.pyiqa_adapter import build
 from dmap.priors.random_weights import RandomFiles
+from hostgraphs import SMALL, restore, tiny, trace
 from scripts import workflow
 from scripts.host import ROOT, HostError, Server
 
@@ -221,3 +223,50 @@ def test_a_model_folder_that_cannot_be_written(tmp_path: Path, server: Server, t
         graph = tools["Graph"]()
         prior = graph.add("DMAPLoadPrior", name="dmap_quality")
         assert judged(odd, graph, prior_1=(prior, 0))
+
+
+def test_priors_made_of_priors(server: Server, tools: dict[str, Any]) -> None:
+    """The same network mixed, at two scales and hardened, nested; then a wrong list of scales."""
+    graph = tools["Graph"]()
+    optimise, decode = restore(graph, tiny(graph), iterations=2, rule="momentum", step_size=5.0)
+    own = graph.prompt[optimise]["inputs"]["prior"]
+    scaled = graph.add("DMAPMultiScalePrior", prior=tuple(own), scales="1, 0.75")
+    robust = graph.add("DMAPRobustPrior", prior=tuple(own), views=2, shift=4, noise=0.01, seed=3)
+    mixed = graph.add(
+        "DMAPMixPriors", mode="softmin", prior_1=(scaled, 0), prior_2=(robust, 0),
+        weight_1=1.0, weight_2=2.0, weight_3=1.0, weight_4=1.0,
+    )  # fmt: skip
+    graph.prompt[optimise]["inputs"]["prior"] = [mixed, 0]
+    graph.add("PreviewImage", images=(decode, 0))
+    rows = trace(server.run(graph.prompt), optimise)["rows"]
+    assert rows[-1]["objective"][0] > rows[0]["objective"][0]
+    graph.prompt[scaled]["inputs"]["scales"] = "1; 2"
+    with pytest.raises(HostError, match=r"DMAP Multi-Scale Prior, scales: got '1; 2'"):
+        server.run(graph.prompt)
+
+
+def test_scores_before_and_after(server: Server, tools: dict[str, Any]) -> None:
+    """A batch by two judges; the table equals what they say themselves, and says which network was climbed."""
+    graph = tools["Graph"]()
+    image = graph.add("LoadImage", **SMALL)
+    batch = graph.add("DMAPTestSpoil", image=(image, 0), kind="batch2")
+    own = graph.add("DMAPLoadPrior", name="dmap_quality")
+    scaled = graph.add("DMAPMultiScalePrior", prior=(own, 0), scales="0.6")
+    score = graph.add("DMAPScoreImages", image=(batch, 0), prior_1=(scaled, 0), prior_2=(own, 0), before=(image, 0))
+    graph.add("SaveImage", images=(score, 1), filename_prefix="scores")
+    shown = graph.add("PreviewAny", source=(score, 0))
+    outputs = server.run(graph.prompt)
+    table = json.loads(outputs[shown]["text"][0])
+    assert [row["optimised"] for row in table] == [None, None]
+    assert [len(row["after"]) for row in table] == [2, 2]
+    with Image.open(server.base / "input" / "small.png") as file:
+        tensor = torch.from_numpy(np.array(file.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        expected = float(MultiScalePrior(load_prior("dmap_quality"), [0.6])(tensor))
+    assert table[0]["before"] == pytest.approx([expected] * 2, abs=0.01)
+    assert table[0]["after"][0] == pytest.approx(expected, abs=0.01)
+    graph.prompt[score]["inputs"]["optimised"] = [own, 0]
+    assert all(row["optimised"] for row in json.loads(server.run(graph.prompt)[shown]["text"][0]))
+    graph.prompt[score]["inputs"] |= {"image": [image, 0], "before": [batch, 0]}
+    with pytest.raises(HostError, match=r"DMAP Score Images, socket 'before': a batch of 2"):
+        server.run(graph.prompt)

@@ -1,0 +1,104 @@
+"""Nodes that look at models and images and say what they see."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from typing import Any
+
+import folder_paths
+import torch
+from comfy_api.latest import io, ui
+from safetensors.torch import save_file
+
+from .probe import probe
+
+
+class Probe(io.ComfyNode):
+    """What the pack's host adapter predicts, inverts and differentiates to, as a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestProbe",
+            inputs=[
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Vae.Input("vae"),
+                io.Latent.Input("latent"),
+                io.String.Input("file"),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, model: Any, positive: Any, vae: Any, latent: dict[str, Any], file: str) -> io.NodeOutput:
+        session = next(module for name, module in sys.modules.items() if name.endswith(".nodes.host.session"))
+        package = session.__name__.removesuffix(".nodes.host.session") + ".dmap"
+
+        def body(host: Any) -> dict[str, torch.Tensor]:
+            return probe(package, host.denoise, host.decode, host.table, host.latent)
+
+        found = session.run(model, positive, latent["samples"], body, vae=vae)
+        text = {"context": positive[0][0], "pooled": positive[0][1].get("pooled_output")}
+        found |= {key: value for key, value in text.items() if value is not None}
+        tensors = {key: value.clone().contiguous().cpu() for key, value in found.items()}
+        save_file(tensors, os.path.join(folder_paths.get_output_directory(), file))
+        return io.NodeOutput(ui=ui.PreviewText(file))
+
+
+class Fingerprint(io.ComfyNode):
+    """A hash of all weights, buffers and options of a MODEL, and whether its tensors are still the host's."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestFingerprint",
+            inputs=[
+                io.Model.Input("model"),
+                io.AnyType.Input("after", optional=True, tooltip="Only to order the nodes."),
+                io.Int.Input("salt", default=0),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, model: Any, salt: int, after: Any = None) -> io.NodeOutput:
+        digest = hashlib.sha256()
+        for key, value in sorted(model.model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().clone().float().numpy().tobytes())
+        for name, tensor in model.model.named_parameters():
+            digest.update(f"{name} {tensor.requires_grad} {tensor.is_inference()}".encode())
+        digest.update(repr(sorted(model.model_options)).encode())
+        digest.update(repr(sorted(model.model_options.get("transformer_options", {}))).encode())
+        digest.update(repr(sorted(model.additional_models)).encode())
+        return io.NodeOutput(ui=ui.PreviewText(digest.hexdigest()))
+
+
+class Compare(io.ComfyNode):
+    """Largest and mean difference of two images, inside and outside of a mask, and the first one's shape."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestCompare",
+            inputs=[io.Image.Input("first"), io.Image.Input("second"), io.Mask.Input("mask", optional=True)],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, first: torch.Tensor, second: torch.Tensor, mask: torch.Tensor | None = None) -> io.NodeOutput:
+        found: dict[str, Any] = {"shape": list(first.shape)}
+        if first.shape == second.shape:
+            difference = (first - second).abs()
+            inside = torch.ones_like(difference[..., 0]) if mask is None else mask.expand(difference.shape[:-1])
+            for name, where in (("inside", inside > 0), ("outside", inside == 0)):
+                part = difference[where]
+                found[name] = {"max": float(part.max()), "mean": float(part.mean())} if len(part) else None
+        return io.NodeOutput(ui=ui.PreviewText(json.dumps(found)))

@@ -1,0 +1,119 @@
+"""The kinds of models, and what artists hang on them, in a real host: each inverts exactly and climbs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hostgraphs import SMALL, restore, tiny, trace
+from scripts import workflow
+from scripts.host import Server
+
+
+@pytest.mark.parametrize("kind", ["EPS", "V_PREDICTION"])
+@pytest.mark.parametrize("solver", ["residual_ddim", "edict"])
+def test_the_objective_rises(server: Server, tools: dict[str, Any], kind: str, solver: str) -> None:
+    graph = tools["Graph"]()
+    optimise, decode = restore(graph, tiny(graph, kind), solver=solver, steps=4, iterations=3, step_size=0.005)
+    graph.add("PreviewImage", images=(decode, 0))
+    values = [row["objective"][0] for row in trace(server.run(graph.prompt), optimise)["rows"]]
+    assert values[-1] > values[0]
+
+
+@pytest.mark.parametrize("kind", ["SD2 EPS", "SD2 V_PREDICTION", "SDXL EPS", "SDXL V_PREDICTION"])
+def test_stable_diffusion_2_and_xl(server: Server, tools: dict[str, Any], kind: str) -> None:
+    """The host's own classes at a tenth of their width: exact round trip, and the objective rises."""
+    graph = tools["Graph"]()
+    parts = tiny(graph, kind)
+    parts["positive"] = (graph.add("DMAPTestConditioning", kind="wide"), 0)
+    optimise, decode = restore(graph, parts, steps=2, iterations=2, step_size=0.005)
+    graph.add("PreviewImage", images=(decode, 0))
+    outputs = server.run(graph.prompt)
+    values = [row["objective"][0] for row in trace(outputs, optimise)["rows"]]
+    assert values[-1] > values[0]
+    (invert,) = workflow.nodes_of(graph.prompt, "DMAPInvert")
+    assert float(outputs[invert]["text"][0].rsplit(" ", 1)[-1]) < 1e-4
+
+
+@pytest.mark.parametrize("what", ["controlnet", "output", "replace"])
+def test_control_and_attention_patches_ride_along(server: Server, tools: dict[str, Any], what: str) -> None:
+    """A ControlNet of the host's own class, applied by the stock node, or patches of the attention as IP-Adapters' are.
+
+    The inversion stays exact, the objective rises, and the image differs from that without.
+    """
+    starts, ends = [], []
+    for used in (True, False):
+        graph = tools["Graph"]()
+        parts = tiny(graph)
+        if used and what == "controlnet":
+            network = graph.add("DMAPTestTinyControlNet")
+            applied = graph.add(
+                "ControlNetApplyAdvanced", positive=parts["positive"], negative=parts["positive"],
+                control_net=(network, 0), image=parts["image"], strength=1.0, start_percent=0.0, end_percent=1.0,
+            )  # fmt: skip
+            parts["positive"] = (applied, 0)
+        elif used:
+            patched = graph.add("DMAPTestAttentionPatch", model=parts["model"], image=parts["image"], kind=what)
+            parts["model"] = (patched, 0)
+        optimise, decode = restore(graph, parts, steps=2, iterations=2, rule="momentum", step_size=2.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        values = [row["objective"][0] for row in trace(server.run(graph.prompt), optimise)["rows"]]
+        starts.append(values[0])
+        ends.append(values[-1])
+    assert ends[0] > starts[0]
+    assert starts[0] == pytest.approx(starts[1], rel=1e-3)  # both invert exactly
+    assert ends[0] != ends[1]
+
+
+def test_the_size_conditioning_of_sdxl_counts(server: Server, tools: dict[str, Any]) -> None:
+    """The picture's own size is what SDXL is told when the conditioning does not say another."""
+    ends = []
+    for size in (0, 128, 1024):
+        graph = tools["Graph"]()
+        parts = tiny(graph, "SDXL EPS")
+        parts["positive"] = (graph.add("DMAPTestConditioning", kind="wide", size=size), 0)
+        optimise, decode = restore(graph, parts, steps=2, iterations=1, rule="momentum", step_size=5.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        ends.append(trace(server.run(graph.prompt), optimise)["rows"][-1]["objective"][0])
+    assert ends[0] == pytest.approx(ends[1], rel=1e-9)
+    assert ends[0] != ends[2]
+
+
+@pytest.mark.slow
+def test_a_lora_rides_along(server: Server, tools: dict[str, Any], sd15: str) -> None:
+    """The stock LoRA loader's model is what is inverted: with and without it the latents differ."""
+    generator = torch.Generator().manual_seed(0)
+    key = "lora_unet_up_blocks_3_attentions_2_transformer_blocks_0_attn1_to_q"
+    lora = {
+        f"{key}.lora_up.weight": torch.randn(320, 4, generator=generator),
+        f"{key}.lora_down.weight": torch.randn(4, 320, generator=generator) * 0.5,
+        f"{key}.alpha": torch.tensor(4.0),
+    }
+    save_file(lora, server.base / "models" / "loras" / "random.safetensors")
+    results = []
+    for strength in (0.0, 1.0):
+        graph = tools["Graph"]()
+        loader = graph.add("CheckpointLoaderSimple", ckpt_name=sd15)
+        model = graph.add(
+            "LoraLoaderModelOnly", model=(loader, 0), lora_name="random.safetensors", strength_model=strength
+        )
+        image = graph.add("LoadImage", **SMALL)
+        text = graph.add("CLIPTextEncode", text="", clip=(loader, 1))
+        latent = graph.add("VAEEncode", pixels=(image, 0), vae=(loader, 2))
+        parts = {
+            "model": (model, 0),
+            "vae": (loader, 2),
+            "image": (image, 0),
+            "positive": (text, 0),
+            "latent": (latent, 0),
+        }
+        optimise, decode = restore(graph, parts, steps=2, strength=0.2, iterations=1)
+        graph.add("PreviewImage", images=(decode, 0))
+        results.append(trace(server.run(graph.prompt), optimise)["rows"])
+    assert results[0][0]["objective"][0] == pytest.approx(
+        results[1][0]["objective"][0], rel=1e-3
+    )  # both invert exactly
+    assert results[0][1]["objective"][0] != results[1][1]["objective"][0]
