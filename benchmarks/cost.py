@@ -83,7 +83,7 @@ def decoders(bench: Bench, _: argparse.Namespace) -> Iterator[str]:
         found = bench.decode(path, level)
         near = float(cosines(found["gradient"], exact).min())
         off = relative_error(found["gradient"], exact)
-        stated = gib(bench.needs(path, level).peak(0))
+        stated = gib(bench.decoder_needs(path, level))
         yield row(level, found["seconds"], gib(found["bytes"]), stated, near, f"{off:.1e}")
 
 

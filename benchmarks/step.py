@@ -21,7 +21,7 @@ from dmap.diffusion import LatentDiffusion, shipped
 from dmap.empty_text import Conditioning
 from dmap.fidelity import fidelity
 from dmap.gradients import GradientStrategy
-from dmap.memory import Evaluation, Needs
+from dmap.memory import Evaluation, Needs, Usage, measure, measure_decoder
 from dmap.objective import Objective
 from dmap.path import Path as LatentPath
 from dmap.presets import values
@@ -181,17 +181,23 @@ class Bench:
         (gradient,) = torch.autograd.grad(self.objective(decoding(leaf)).objective.sum(), leaf)
         return {"gradient": gradient[None], "seconds": self.clock() - began, "bytes": memory.bytes()}
 
-    def needs(self, path: LatentPath, level: str = "whole") -> Needs:
-        """What ``dmap.memory`` says of a step before it is taken."""
-        sigma, photographs = path.schedule.sigmas[0], self.photographs
+    def score(self, image: Tensor) -> Tensor:
+        """The objective of images, (B,)."""
+        return self.objective(image).objective
 
-        def score(image: Tensor) -> Tensor:
-            return self.objective(image).objective
+    def needs(self, path: LatentPath) -> Needs:
+        """What ``dmap.memory`` says of a step before it is taken."""
+        sigma, steps = path.schedule.sigmas[0], path.schedule.steps
 
         def call(u: Tensor) -> Tensor:
             return self.model.denoise(u, sigma)
 
-        return Evaluation(call, self.decoding(level), score, path.latent, photographs, path.schedule.steps).needs()
+        return Evaluation(call, self.decoding(), self.score, path.latent, self.photographs, steps).needs()
+
+    def decoder_needs(self, path: LatentPath, level: str) -> int:
+        """The same of ``decode``, in bytes."""
+        decoder = measure_decoder(self.decoding(level), path.latent)
+        return Needs(Usage(0, 0), decoder, measure(self.score, self.photographs)).peak(0)
 
 
 def cosines(one: Tensor, other: Tensor) -> Tensor:
