@@ -13,41 +13,30 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.step import KINDS, Bench, cosines, load, random_networks, relative_error, store_as
-from benchmarks.target import inputs
+from benchmarks.climbs import cases
+from benchmarks.step import KINDS, Bench, cosines, head, load, relative_error, row, store_as
 from dmap.cli.common import DTYPES
-from dmap.decoding import HALO, LEVELS
-from dmap.denoiser import Denoiser
-from dmap.diffusers_adapter import from_diffusers
+from dmap.decoding import LEVELS
 from dmap.diffusion import LatentDiffusion
-from dmap.gradients import GRADIENTS
-from dmap.memory import gib, saved_bytes
+from dmap.gradients import ALL, GRADIENTS, GradientStrategy, SparseJacobian, make_gradient
+from dmap.memory import gib
 from dmap.solvers import SOLVERS, make_solver
 
 
-def row(*cells: object) -> str:
-    """A line of Markdown."""
-    shown = [f"{x:.4f}" if isinstance(x, float) and abs(x) <= 1 else f"{x:.2f}" if isinstance(x, float) else str(x)
-             for x in cells]  # fmt: skip
-    return f"| {' | '.join(shown)} |"
-
-
-def head(*names: str) -> Iterator[str]:
-    """A table's head."""
-    yield row(*names)
-    yield "|" + "---|" * len(names)
+def _named(strategy: GradientStrategy) -> str:
+    return f"{strategy.name}, every {strategy.period}" if isinstance(strategy, SparseJacobian) else strategy.name
 
 
 def strategies(bench: Bench, _: argparse.Namespace) -> Iterator[str]:
-    """Strategies x solvers x steps."""
-    yield from head("solver, steps, strength", "gradient", "F", "s", "peak memory", "cosine, median", "cosine, least")
+    """Strategies x solvers x steps, and Jacobians at fewer steps than ``sparse`` offers."""
+    yield from head("solver, steps, strength", "gradient", "F", "time in forward passes", "peak memory", "stated",
+                    "cosine, median", "cosine, least")  # fmt: skip
+    offered = [make_gradient(name, ALL) for name in GRADIENTS]
     for solver, steps, strength in (
         *((name, 4, 0.2) for name in SOLVERS),
         ("residual_ddim", 2, 0.2),
@@ -55,42 +44,47 @@ def strategies(bench: Bench, _: argparse.Namespace) -> Iterator[str]:
         ("residual_ddim", 10, 1.0),
     ):
         path = bench.invert(solver, steps, strength)
-        exact = bench.step(path)
-        for name in GRADIENTS:
-            found = exact if name == "checkpoint" else bench.step(path, name)
+        unit, needs, exact = bench.forward(path), bench.needs(path), bench.step(path, make_gradient("checkpoint"))
+        for strategy in (*offered, *(SparseJacobian(ALL, period) for period in (3, 4) if period <= steps)):
+            found = exact if strategy.name == "checkpoint" else bench.step(path, strategy)
             near = cosines(found["gradient"], exact["gradient"])
-            cost = (found["F"], found["seconds"], gib(found["bytes"]))
-            yield row(f"{solver}, {steps}, {strength}", name, *cost, float(near.median()), float(near.min()))
+            taken = strategy.calls(make_solver(solver), steps)[1]
+            stated = gib(needs.peak(min(strategy.kept, taken)))
+            cost = (found["F"], found["seconds"] / unit, gib(found["bytes"]), stated)
+            named = (f"{solver}, {steps}, {strength}", _named(strategy))
+            yield row(*named, *cost, float(near.median()), float(near.min()))
 
 
 def growth(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
-    """Passes, seconds and memory by size, steps and batch: one of them changes, the others are the first named."""
-    yield from head("side, steps, batch", "F", "s", "s over one forward's", "peak memory", "estimate of what is kept")
+    """Passes, time and memory by size, steps and batch: one of them changes, the others are the first named."""
+    yield from head("side, steps, batch", "F", "s", "time in forward passes", "peak memory", "stated", "stated / peak")
     first = (options.sizes[0], options.steps[0], options.batches[0])
-    cases = dict.fromkeys(
+    wanted = dict.fromkeys(
         (*first[:place], value, *first[place + 1 :])
         for place, found in enumerate((options.sizes, options.steps, options.batches))
         for value in found
     )
-    for size, steps, batch in cases:
+    for size, steps, batch in wanted:
         photographs = nn.functional.interpolate(bench.photographs[:1], size=(size, size), mode="bilinear")
         other = Bench(bench.model, photographs.repeat(batch, 1, 1, 1))
         path = other.invert(steps=steps)
-        found, forward = other.step(path, "keep"), other.forward(path)
-        cost = (found["F"], found["seconds"], found["seconds"] / forward, gib(found["bytes"]))
-        yield row(f"{size} px, {steps}, {batch}", *cost, gib(other.estimate(path, steps)))
+        found, forward = other.step(path, make_gradient("keep")), other.forward(path)
+        stated = other.needs(path).peak(steps)
+        cost = (found["F"], found["seconds"], found["seconds"] / forward, gib(found["bytes"]), gib(stated))
+        yield row(f"{size} px, {steps}, {batch}", *cost, stated / max(found["bytes"], 1))
 
 
 def decoders(bench: Bench, _: argparse.Namespace) -> Iterator[str]:
     """The decoder's levels: the gradient with respect to the clean latent, without the denoiser."""
-    yield from head("decoder's gradient", "s", "peak memory", "cosine", "relative error")
+    yield from head("decoder's gradient", "s", "peak memory", "stated", "cosine", "relative error")
     path = bench.invert(steps=1)
     exact = bench.decode(path, "whole")["gradient"]
     for level in LEVELS:
         found = bench.decode(path, level)
         near = float(cosines(found["gradient"], exact).min())
         off = relative_error(found["gradient"], exact)
-        yield row(level, found["seconds"], gib(found["bytes"]), near, f"{off:.1e}")
+        stated = gib(bench.decoder_needs(path, level))
+        yield row(level, found["seconds"], gib(found["bytes"]), stated, near, f"{off:.1e}")
 
 
 def faster(bench: Bench, _: argparse.Namespace) -> Iterator[str]:
@@ -102,7 +96,9 @@ def faster(bench: Bench, _: argparse.Namespace) -> Iterator[str]:
             network.compile()
         else:
             network.to(memory_format=getattr(torch, name))  # type: ignore[call-overload]
-        yield row(name, bench.forward(path), *(bench.step(path, x)["seconds"] for x in ("keep", "checkpoint")))
+        yield row(
+            name, bench.forward(path), *(bench.step(path, make_gradient(x))["seconds"] for x in ("keep", "checkpoint"))
+        )
 
 
 def precision(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
@@ -110,7 +106,7 @@ def precision(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
     yield from head("denoiser", "autoencoder", "s", "cosine, median", "cosine, least", "relative error", "round trip")
     full = load(options.model, bench.model.device, torch.float32)
     exact = Bench(full, bench.photographs)
-    gradient = exact.step(exact.invert())["gradient"]
+    gradient = exact.step(exact.invert(), make_gradient("checkpoint"))["gradient"]
     for denoiser, autoencoder in (
         ("fp32", "fp32"),
         *((name, name) for name in ("bf16", "fp16")),
@@ -121,7 +117,7 @@ def precision(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
             model = replace(full, denoise=model.denoise, modules=model.modules)
         other = Bench(model, bench.photographs)
         path = other.invert()
-        found = other.step(path)
+        found = other.step(path, make_gradient("checkpoint"))
         near = cosines(found["gradient"], gradient)
         with torch.no_grad():
             back = make_solver("residual_ddim").sample(model.denoise, path)
@@ -140,49 +136,13 @@ def _in_precision(kind: str, full: LatentDiffusion, name: str) -> LatentDiffusio
     return model
 
 
-class _Fused(torch.autograd.Function):
-    """Stands for attention as accelerators compute it, which saves no matrix of all pairs; the meta device would."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        result = torch.empty_like(query)
-        ctx.save_for_backward(query, key, value, result)
-        return result
-
-
-def architectures(*_: object) -> Iterator[str]:
-    """Memory of the real architectures, from shapes alone (on the meta device, 16 bit)."""
-    yield from head("model, side", "weights", "one network call", "decoder, whole", "decoder, a tile of 64")
-    meta, sigma = torch.device("meta"), torch.tensor(1.0)
-    for kind, side in (("sd15", 512), ("sd15", 2048), ("sdxl", 1024), ("sdxl", 2048)):
-        unet, vae, conditioning = random_networks(kind, meta, torch.bfloat16)
-        modules = [unet, vae]
-        weights = sum(p.numel() * p.element_size() for m in modules for p in m.parameters())
-        model = from_diffusers(unet, vae, conditioning, table=torch.linspace(0.1, 10, 1000))
-
-        def call(u: Tensor, denoise: Denoiser = model.denoise) -> Tensor:
-            return denoise(u, sigma)
-
-        latent = torch.empty(1, 4, side // 8, side // 8, device=meta)
-        tile = latent[..., : 64 + 2 * HALO, : 64 + 2 * HALO]
-        fused = mock.patch.object(
-            nn.functional, "scaled_dot_product_attention", lambda q, k, v, **_: _Fused.apply(q, k, v)
-        )
-        with fused:
-            needs = (
-                saved_bytes(call, latent, weights=modules),
-                *(saved_bytes(model.decode, x) for x in (latent, tile)),
-            )
-        yield row(f"{kind}, {side} px", gib(weights), *(gib(x) for x in needs))
-
-
 def arithmetic(bench: Bench, options: argparse.Namespace) -> Iterator[str]:
     """Floating-point operations of a step, and the share of the machine's limit that is reached."""
     yield from head("F a step", "TFLOP a step", "TFLOP/s", "share of the limit")
     path = bench.invert()
-    found = bench.step(path, "keep")
+    found = bench.step(path, make_gradient("keep"))
     with FlopCounterMode(display=False) as counter:
-        bench.step(path, "keep")
+        bench.step(path, make_gradient("keep"))
     each = counter.get_total_flops() / 2 / 1e12  # of two steps
     speed, peak = each / found["seconds"], options.peak_tflops
     yield row(found["F"], each, speed, f"{speed / peak:.0%}" if peak else "-")
@@ -194,7 +154,6 @@ TABLES: dict[str, tuple[str, Callable[[Bench, argparse.Namespace], Iterator[str]
     "decoders": ("The decoder's gradient", decoders),
     "precision": ("Precision of the networks", precision),
     "arithmetic": ("Arithmetic", arithmetic),
-    "architectures": ("Memory of the real architectures, 16 bit", architectures),
     "faster": ("Layout and compiled networks", faster),  # the last one: it leaves the network compiled
 }
 
@@ -216,7 +175,7 @@ def main() -> int:
     parser.add_argument("--peak-tflops", type=float, default=0.0, help="the machine's limit, for its share")
     options = parser.parse_args()
     device = torch.device(options.device)
-    _, photographs = inputs(options.photos, options.count, options.size)
+    photographs = torch.cat([case.photograph for case in cases(options.photos, options.count, options.size)])
     bench = Bench(load(options.model, device, DTYPES[options.dtype]), photographs)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     text = (

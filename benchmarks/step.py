@@ -6,6 +6,7 @@ import ctypes
 import gc
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,32 @@ from torch import Tensor, nn
 from benchmarks.meter import Meter
 from dmap.chain import Chain
 from dmap.decoding import Decoding
-from dmap.diffusers_adapter import ARCHITECTURES, Conditioning, from_diffusers
+from dmap.diffusers_adapter import ARCHITECTURES, from_diffusers
 from dmap.diffusion import LatentDiffusion, shipped
+from dmap.empty_text import Conditioning
 from dmap.fidelity import fidelity
-from dmap.gradients import ALL, make_gradient
-from dmap.memory import Needs, saved_bytes
+from dmap.gradients import GradientStrategy
+from dmap.memory import Evaluation, Needs, Usage, measure, measure_decoder
 from dmap.objective import Objective
 from dmap.path import Path as LatentPath
 from dmap.presets import values
 from dmap.priors import load_prior
 from dmap.schedule import Schedule
 from dmap.solvers import make_solver
+
+
+def row(*cells: object) -> str:
+    """A line of Markdown."""
+    shown = [f"{x:.4f}" if isinstance(x, float) and abs(x) <= 1 else f"{x:.2f}" if isinstance(x, float) else str(x)
+             for x in cells]  # fmt: skip
+    return f"| {' | '.join(shown)} |"
+
+
+def head(*names: str) -> Iterator[str]:
+    """A table's head."""
+    yield row(*names)
+    yield "|" + "---|" * len(names)
+
 
 KINDS = {"sd15": 768, "sd2": 1024, "sdxl": 2048}
 
@@ -35,6 +51,7 @@ def random_networks(kind: str, device: torch.device, dtype: torch.dtype) -> tupl
     import diffusers
 
     build: Any = diffusers  # untyped
+    build.utils.logging.set_verbosity_error()  # it warns of every change of dtype
     width = KINDS[kind]
     with torch.device(device):
         torch.manual_seed(0)
@@ -135,10 +152,10 @@ class Bench:
         noise = torch.randn(start.shape, generator=torch.Generator().manual_seed(1)).to(start.device)
         return start + 0.03 * noise
 
-    def step(self, path: LatentPath, strategy: str = "checkpoint", kept: int = ALL) -> dict[str, Any]:
+    def step(self, path: LatentPath, strategy: GradientStrategy) -> dict[str, Any]:
         """Gradient (S, B, C, H, W), F, seconds and bytes of one step; the second of two is timed."""
         meter = Meter(self.model.denoise)
-        chain = Chain(path, meter, self.decoding(), make_gradient(strategy, kept))
+        chain = Chain(path, meter, self.decoding(), strategy)
         z = self.away(chain.start())
         for _ in range(2):
             meter.forward = meter.backward = 0
@@ -164,11 +181,23 @@ class Bench:
         (gradient,) = torch.autograd.grad(self.objective(decoding(leaf)).objective.sum(), leaf)
         return {"gradient": gradient[None], "seconds": self.clock() - began, "bytes": memory.bytes()}
 
-    def estimate(self, path: LatentPath, kept: int) -> int:
-        """What ``dmap.memory`` says of a step's memory, with so many calls kept."""
-        sigma, modules = path.schedule.sigmas[0], self.model.modules
-        call = saved_bytes(lambda u: self.model.denoise(u, sigma), path.latent, weights=modules)
-        return Needs(call, saved_bytes(self.decoding(), path.latent, weights=modules)).peak(kept)
+    def score(self, image: Tensor) -> Tensor:
+        """The objective of images, (B,)."""
+        return self.objective(image).objective
+
+    def needs(self, path: LatentPath) -> Needs:
+        """What ``dmap.memory`` says of a step before it is taken."""
+        sigma, steps = path.schedule.sigmas[0], path.schedule.steps
+
+        def call(u: Tensor) -> Tensor:
+            return self.model.denoise(u, sigma)
+
+        return Evaluation(call, self.decoding(), self.score, path.latent, self.photographs, steps).needs()
+
+    def decoder_needs(self, path: LatentPath, level: str) -> int:
+        """The same of ``decode``, in bytes."""
+        decoder = measure_decoder(self.decoding(level), path.latent)
+        return Needs(Usage(0, 0), decoder, measure(self.score, self.photographs)).peak(0)
 
 
 def cosines(one: Tensor, other: Tensor) -> Tensor:

@@ -1,181 +1,137 @@
-"""Network passes until the paper's objective value is reached: ``python -m benchmarks.target --help``.
+"""Passes and time until the paper's objective value is reached: ``python -m benchmarks.target --photos DIR --out DIR``.
 
-First the paper's configuration climbs on every photograph (``--reference``; hours on a CPU; its table is kept and
-used again). Then each cheap configuration climbs the same objective, that is the paper's prior weight, fidelity and
-fidelity weight, until it reaches the best value that the paper's configuration reached on that photograph.
+The paper's configuration climbs on every photograph (hours on a CPU), then each cheap configuration climbs the same
+objective, that is the paper's prior weight, fidelity and fidelity weight, until it reaches the best value that the
+paper's configuration reached on that photograph. Every finished climb is kept in the folder under a name made of all
+that decides it, so that a stopped run goes on where it was, and other weights or settings are climbed anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
+import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from statistics import mean, median
 
 import torch
-from torch import Tensor
 
-from benchmarks.meter import Meter
-from benchmarks.restore import degradations
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
-from dmap.diffusion import LatentDiffusion, shipped
-from dmap.fidelity import fidelity
-from dmap.gradients import ALL, make_gradient
-from dmap.objective import Objective
-from dmap.presets import Value, values
+from benchmarks.climbs import Case, Climber, Coarse, Configuration, Record, cases, key, paper, settings_of, stored
+from benchmarks.evidence.store import Store
+from dmap.diffusion import shipped
+from dmap.gradients import make_gradient
+from dmap.presets import values
 from dmap.priors import load_prior
-from dmap.schedule import Schedule
 from dmap.solvers import make_solver
-from dmap.training.data import centre_crop, list_photos
 
-PAPER_PASSES = 400
-"""F of an iteration as published: 100 calls, a checkpoint each. (Here they are kept, the same numbers for 300 F.)"""
 LIMIT = 600
 """F that a cheap configuration may spend, its inversion included."""
 
-
-def _candidate(steps: int, strength: float, step_size: float, gradient: str) -> dict[str, Value]:
-    chain: dict[str, Value] = {"solver": "residual_ddim", "steps": steps, "strength": strength, "gradient": gradient}
-    return {**chain, "rule": "adam", "step_size": step_size, "iterations": LIMIT}
-
-
 CANDIDATES = {
-    f"{steps} steps, strength {strength}, adam {step_size}, {gradient}": _candidate(
-        steps, strength, step_size, gradient
-    )
-    for steps, strength, step_size, gradient in (
-        (4, 0.2, 0.02, "keep"),
-        (4, 0.2, 0.02, "sparse"),
-        (4, 0.2, 0.05, "sparse"),
-        (2, 0.2, 0.05, "keep"),
-        (4, 0.4, 0.05, "sparse"),
-    )
+    "4 steps, exact": Configuration(gradient="keep"),
+    "4 steps, sparse": Configuration(),
+    "4 steps, sparse, step 0.05": Configuration(step_size=0.05),
+    "2 steps, exact": Configuration(steps=2, gradient="keep"),
+    "1 step, exact": Configuration(steps=1, gradient="keep"),
+    "4 steps, strength 0.4, sparse": Configuration(strength=0.4, step_size=0.05),
+    "1 step first, then 4, sparse": Configuration(coarse=Coarse(iterations=20, steps=1)),
 }
+"""What ``benchmarks.optimiser`` found on other photographs, and what it is compared with."""
 
 
-class _ReachedError(Exception):
-    """All images have reached their value, or the passes are spent."""
+def reference(climber: Climber, case: Case, iterations: int) -> list[Record]:
+    """The paper's configuration to its end."""
+    configuration = paper(iterations)
+
+    def see(record: Record) -> bool:
+        print(f"paper, {case.name}: {record['F']:.0f} F, objective {record['objective']:.2f}", flush=True)
+        return False
+
+    return climber.climb(case.photograph, configuration, see, float(values("paper")["target_score"]))
 
 
-def inputs(folder: Path, count: int, size: int) -> tuple[list[str], Tensor]:
-    """Names and degraded held-out photographs (count, 3, size, size); the degradations take turns."""
-    names, images = [], []
-    for index, file in enumerate(list_photos(folder, heldout=True)[:count]):
-        kinds = list(degradations(centre_crop(file, size)[None], seed=index))
-        kind, image = kinds[index % len(kinds)]
-        names.append(f"{file.stem} ({kind})")
-        images.append(image)
-    return names, torch.cat(images)
+def cheap(climber: Climber, case: Case, configuration: Configuration) -> list[Record]:
+    """A configuration until ``LIMIT`` is spent."""
+    return climber.climb(case.photograph, configuration, lambda record: record["F"] >= LIMIT)
 
 
-def climb(
-    model: LatentDiffusion,
-    photograph: Tensor,
-    settings: dict[str, Value],
-    after: Callable[[Ascent, Meter], None],
-    target: float = 90.0,
-) -> None:
-    """Invert and climb the paper's objective; ``after`` every iteration sees the ascent and what it has cost."""
-    meter = Meter(model.denoise)
-    paper = values("paper")
-    with torch.no_grad():
-        schedule = Schedule.from_table(model.table, int(settings["steps"]), float(settings["strength"]))
-        path = make_solver(str(settings["solver"])).invert(meter, schedule, model.encode(photograph))
-    objective = Objective(
-        load_prior("dmap_quality").requires_grad_(False),
-        fidelity(str(paper["fidelity"])),
-        photograph,
-        float(paper["prior_weight"]),
-        float(paper["fidelity_weight"]),
-    )
-    climbing = AscentSettings(int(settings["iterations"]), str(settings["rule"]), float(settings["step_size"]), target)
-    gradient = make_gradient(str(settings["gradient"]), ALL)
-    ascent = Ascent(Chain(path, meter, model.decode, gradient), objective, climbing)
-    ascent.run(lambda state: after(state, meter))
+def reached(records: Sequence[Record], goal: float) -> Record | None:
+    """The first record at the goal, or None if there is none within ``LIMIT``."""
+    return next((record for record in records if record["objective"] >= goal and record["F"] <= LIMIT), None)
 
 
-def reference(model: LatentDiffusion, photographs: Tensor, iterations: int, file: Path, names: Sequence[str]) -> None:
-    """Run the paper's configuration on all photographs and write its objective values after every iteration."""
-
-    def after(state: Ascent, _: Meter) -> None:
-        rows = [row.objective for row in state.trace.rows]
-        scores = [row.prior for row in state.trace.rows]
-        text = json.dumps({"names": list(names), "size": photographs.shape[-1], "objective": rows, "prior": scores})
-        file.write_text(text + "\n", encoding="utf-8")
-        print(f"paper, iteration {len(rows) - 1}: mean objective {sum(rows[-1]) / len(rows[-1]):.2f}", flush=True)
-
-    climb(model, photographs, {**values("paper"), "gradient": "keep", "iterations": iterations}, after)
+def published(iterations: int) -> int:
+    """F of the paper's configuration with a checkpoint a call, its inversion and last evaluation included."""
+    preset = values("paper")
+    solver, steps = make_solver(str(preset["solver"])), int(preset["steps"])
+    once = solver.inversion_evaluations(steps) + solver.evaluations * steps
+    return once + iterations * make_gradient("checkpoint").passes(solver, steps)
 
 
-def passes_to_reach(
-    model: LatentDiffusion, photographs: Tensor, goal: Tensor, settings: dict[str, Value]
-) -> tuple[list[int | None], list[float]]:
-    """F until each image's objective is at ``goal`` (B,), or None if ``LIMIT`` is spent before; and the best values."""
-    passes: list[int | None] = [None] * len(goal)
-    best = torch.full_like(goal, -torch.inf)
-
-    def after(state: Ascent, meter: Meter) -> None:
-        if meter.passes > LIMIT:
-            raise _ReachedError
-        torch.maximum(best, torch.tensor(state.trace.rows[-1].objective), out=best)
-        for index in (best >= goal).nonzero().flatten().tolist():
-            passes[index] = passes[index] or meter.passes
-        if None not in passes:
-            raise _ReachedError
-
-    with contextlib.suppress(_ReachedError):
-        climb(model, photographs, settings, after, target=200.0)
-    return passes, best.tolist()
-
-
-def table(found: dict[str, tuple[list[int | None], list[float]]], goal: Tensor, iterations: int) -> str:
+def table(references: Sequence[Sequence[Record]], found: dict[str, Sequence[Sequence[Record]]]) -> str:
     """Markdown: a row a configuration."""
-    paper = PAPER_PASSES * iterations + 100
+    goals = [max(record["objective"] for record in records) for records in references]
+    starts = [records[0]["objective"] for records in references]
+    costs, times = ([published(len(r) - 1) for r in references], [r[-1]["forwards"] for r in references])
+    kept = mean(records[-1]["F"] for records in references)
     lines = [
-        f"Goal: the best objective of {iterations} iterations of the paper's configuration, {paper} F a photograph; "
-        f"mean {float(goal.mean()):.2f}.",
+        f"The paper's configuration, {len(references)} photographs: {mean(costs):.0f} F in the mean ({min(costs)} to "
+        f"{max(costs)}), objective {mean(starts):.1f} -> {mean(goals):.1f}; with all calls kept {kept:.0f} F, in the "
+        f"time of {mean(times):.0f} forward passes.",
         "",
-        "| configuration | reached within 600 F | F, median | F, most | best objective, mean | times fewer F |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, (passes, best) in found.items():
-        counted = sorted(LIMIT + 1 if x is None else x for x in passes)
-        middle = counted[len(counted) // 2]
-        show = [f"over {LIMIT}" if x > LIMIT else str(x) for x in (middle, counted[-1])]
-        ratio = f"{paper / middle:.0f}" if middle <= LIMIT else "-"
-        reached = f"{sum(x is not None for x in passes)} of {len(passes)}"
-        lines.append(f"| {name} | {reached} | {show[0]} | {show[1]} | {sum(best) / len(best):.2f} | {ratio} |")
+        f"| configuration | reached within {LIMIT} F | F, median | F, most | times fewer F, median | times faster, "
+        f"median | best objective at {LIMIT} F, mean |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, climbs in found.items():
+        hits = [reached(records, goal) for records, goal in zip(climbs, goals, strict=True)]
+        passes = [LIMIT + 1 if hit is None else hit["F"] for hit in hits]
+        shown = [f"over {LIMIT}" if x > LIMIT else f"{x:.0f}" for x in (median(passes), max(passes))]
+        best = mean(max(record["objective"] for record in records) for records in climbs)
+        ratios = ["-", "-"]
+        if all(hit is not None for hit in hits):
+            done = [hit for hit in hits if hit is not None]
+            ratios = [
+                f"{median(whole / hit[what] for whole, hit in zip(wholes, done, strict=True)):.0f}"
+                for wholes, what in ((costs, "F"), (times, "forwards"))
+            ]
+        count = f"{sum(hit is not None for hit in hits)} of {len(hits)}"
+        lines.append(f"| {name} | {count} | {' | '.join([*shown, *ratios])} | {best:.1f} |")
     return "\n".join(lines) + "\n"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.target", description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
-    parser.add_argument("--count", type=int, default=10, help="photographs")
-    parser.add_argument("--size", type=int, default=96, help="side of the central square in pixels")
-    parser.add_argument("--iterations", type=int, default=50, help="of the paper's configuration")
-    parser.add_argument("--reference", action="store_true", help="run the paper's configuration")
-    options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    names, photographs = inputs(options.photos, options.count, options.size)
-    model = shipped()
-    if options.reference:
-        reference(model, photographs, options.iterations, options.out / "paper.json", names)
-    saved = json.loads((options.out / "paper.json").read_text(encoding="utf-8"))
-    if saved["names"] != names or saved["size"] != options.size:
-        parser.error("paper.json is of other photographs or another size; run with --reference")
-    goal = torch.tensor(saved["objective"]).amax(dim=0)
-    found: dict[str, tuple[list[int | None], list[float]]] = {}
-    for name, settings in CANDIDATES.items():
-        found[name] = passes_to_reach(model, photographs, goal, settings)
-        text = table(found, goal, len(saved["objective"]) - 1)
-        (options.out / "target.md").write_text(text, encoding="utf-8")
-        print(name, found[name], flush=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the climbs and the table, target.md")
+    parser.add_argument("--count", type=int, default=10, help="photographs (default: 10)")
+    parser.add_argument("--size", type=int, default=96, help="side of the central square in pixels (default: 96)")
+    parser.add_argument("--iterations", type=int, default=50, help="of the paper's configuration (default: 50)")
+    options = parser.parse_args(arguments)
+    model, prior = shipped(), load_prior("dmap_quality").requires_grad_(False)
+    climber, store = Climber(model, prior), Store(options.out)
+    found, references = cases(options.photos, options.count, options.size), []
+    for case in found:
+        named = key(model, prior, case, settings_of(paper(options.iterations)))
+        references.append(stored(store, f"paper-{named}", partial(reference, climber, case, options.iterations)))
+    climbs: dict[str, Sequence[Sequence[Record]]] = {}
+    for name, configuration in CANDIDATES.items():
+        climbs[name] = [
+            stored(
+                store,
+                f"cheap-{key(model, prior, case, [LIMIT, settings_of(configuration)])}",
+                partial(cheap, climber, case, configuration),
+            )
+            for case in found
+        ]
+        text = table(references, climbs)
+        machine = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+        head = f"{options.size} px, {options.iterations} iterations of the paper's, {machine}\n\n"
+        (options.out / "target.md").write_text(head + text, encoding="utf-8")
+        print(name, flush=True)
     print(text)
     return 0
 

@@ -137,7 +137,7 @@ class Ascent:
                 change = self.chain.lighter()
                 if change is None:
                     raise MemoryError(OUT_OF_MEMORY) from error
-                self.trace.notes.append(f"iteration {iteration}: out of memory, went on with {change}")
+                self.trace.notes.append(f"gradient: out of memory in iteration {iteration}, went on with {change}")
             # Here the error is gone, and with it what its traceback held.
             gc.collect()
             if torch.cuda.is_available():

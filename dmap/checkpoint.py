@@ -44,7 +44,9 @@ class CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self if self.saved else contextlib.nullcontext()
 
     def pack(self, tensor: Tensor) -> _Saved:
-        entry = _Saved(tensor)
+        # Detached: an operation that saves its own result would hold itself, and what a failed evaluation saved would
+        # never be freed.
+        entry = _Saved(tensor.detach())
         self.saved.setdefault(tensor.untyped_storage().data_ptr(), []).append(weakref.ref(entry))
         return entry
 

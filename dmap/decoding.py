@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,7 +25,7 @@ HALO = 12
 
 
 Statistics = dict[nn.Module, tuple[Tensor, Tensor]]
-"""Group norm -> mean and variance (B, groups, 1) of what enters it."""
+"""Group norm -> mean and variance (B, groups) of what enters it."""
 
 
 class Decoding:
@@ -33,9 +33,9 @@ class Decoding:
 
     Levels, each with less memory than the one before: "whole" keeps everything; "blocks" keeps what enters each
     residual block and computes the block again (exact, one more forward pass); "tiles of N" decodes without a gradient
-    and goes back tile by tile of N latent positions with ``HALO`` around them, the group norms held at the whole
-    image's statistics (two more forward passes). Tiles are exact for convolutional decoders that see no farther than
-    the halo; elsewhere their error is stated in docs/cost.md.
+    and goes back tile by tile of N latent positions with ``HALO`` around them, by blocks, the group norms held at the
+    whole image's statistics (three forward passes and those of the halos). Tiles are exact for convolutional decoders
+    that see no farther than the halo; elsewhere their error is stated in docs/cost.md.
 
     Args:
         decode: latent (B, C, H, W) -> image (B, 3, h, w).
@@ -58,19 +58,30 @@ class Decoding:
         self.level += 1
         return True
 
-    def needs(self, whole: int, latent: Tensor) -> int:
-        """About how many bytes the backward pass needs on this level, from what it needs on level "whole"."""
-        if self.level < 2:
-            return whole if self.level == 0 else whole // 2
-        shares = (min(1.0, (TILES[self.name] + 2 * HALO) / side) for side in latent.shape[-2:])
-        return int(whole * math.prod(shares))
+    @property
+    def tile(self) -> int:
+        """Side of the tiles of the gradient in latent positions; 0 = it is taken whole."""
+        return TILES.get(self.name, 0)
+
+    def extents(self, latent: Tensor) -> tuple[int, int]:
+        """Rows and columns of the largest tile with its halo."""
+        height, width = (max(part.stop - part.start for _, part in self._along(side)) for side in latent.shape[-2:])
+        return height, width
+
+    def plain(self, latent: Tensor) -> Tensor:
+        """The decoder as it is, whatever the level."""
+        return self._decode(latent)
+
+    def by_blocks(self, latent: Tensor) -> Tensor:
+        """The decoder with each block computed again in the backward pass, whatever the level."""
+        with _patched(self._blocks(), _computed_again):
+            return self._decode(latent)
 
     def __call__(self, latent: Tensor) -> Tensor:
         if self.level == 0 or not (torch.is_grad_enabled() and latent.requires_grad):
             return self._decode(latent)
         if self.name == "blocks":
-            with _patched(self._blocks(), _computed_again):
-                return self._decode(latent)
+            return self.by_blocks(latent)
         image: Tensor = _Tiled.apply(self, latent)  # type: ignore[no-untyped-call]
         return image
 
@@ -83,41 +94,45 @@ class Decoding:
 
     def with_statistics(self, latent: Tensor) -> tuple[Tensor, Statistics]:
         """The image, and what entered each group norm on the way."""
-        found: Statistics = {}
+        statistics: Statistics = {}
 
         def see(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
             assert isinstance(module, nn.GroupNorm)
-            groups = arguments[0].float().reshape(len(latent), module.num_groups, -1)
-            found[module] = groups.mean(-1, keepdim=True), groups.var(-1, correction=0, keepdim=True)
+            # Group by group: the whole in float32 would be twice as much as anything else here.
+            groups = arguments[0].reshape(len(latent), module.num_groups, -1).unbind(dim=1)
+            moments = [torch.var_mean(group.float(), dim=-1, correction=0) for group in groups]
+            variance, mean = (torch.stack(found, dim=1) for found in zip(*moments, strict=True))
+            statistics[module] = mean, variance
 
         handles = [norm.register_forward_pre_hook(see) for norm in self._norms()]
         try:
             with torch.no_grad():
-                return self._decode(latent), found
+                return self._decode(latent), statistics
         finally:
             for handle in handles:
                 handle.remove()
 
     def tile_gradient(self, latent: Tensor, statistics: Statistics, output: Tensor) -> Tensor:
         """The gradient of ``(image * output).sum()`` with respect to the latent, tile by tile."""
-        side, (height, width) = TILES[self.name], latent.shape[-2:]
-        ratio, result = output.shape[-1] // width, torch.zeros_like(latent)
+        ratio, result = output.shape[-1] // latent.shape[-1], torch.zeros_like(latent)
         held = functools.partial(_held, statistics)
-        for top in range(0, height, side):
-            for left in range(0, width, side):
-                rows = slice(max(0, top - HALO), min(height, top + side + HALO))
-                columns = slice(max(0, left - HALO), min(width, left + side + HALO))
-                inner = torch.zeros_like(output[..., _scaled(rows, ratio), _scaled(columns, ratio)])
-                mine_y, mine_x = slice(top, min(height, top + side)), slice(left, min(width, left + side))
-                there = (..., _scaled(mine_y, ratio, rows.start), _scaled(mine_x, ratio, columns.start))
-                inner[there] = output[..., _scaled(mine_y, ratio), _scaled(mine_x, ratio)]
-                with torch.inference_mode(False), torch.enable_grad(), CopyOnWrite().saving():
-                    part = latent[..., rows, columns].detach().clone().requires_grad_(True)
-                    with _patched(list(statistics), held):
-                        image = self._decode(part)
-                    (gradient,) = torch.autograd.grad(image, part, inner)
-                result[..., rows, columns] += gradient
+        for (mine_y, rows), (mine_x, columns) in itertools.product(*(self._along(side) for side in latent.shape[-2:])):
+            inner = torch.zeros_like(output[..., _scaled(rows, ratio), _scaled(columns, ratio)])
+            there = (..., _scaled(mine_y, ratio, rows.start), _scaled(mine_x, ratio, columns.start))
+            inner[there] = output[..., _scaled(mine_y, ratio), _scaled(mine_x, ratio)]
+            with torch.inference_mode(False), torch.enable_grad(), CopyOnWrite().saving():
+                part = latent[..., rows, columns].detach().clone().requires_grad_(True)
+                with _patched(list(statistics), held):  # the backward pass computes blocks again
+                    (gradient,) = torch.autograd.grad(self.by_blocks(part), part, inner)
+            result[..., rows, columns] += gradient
         return result
+
+    def _along(self, length: int) -> list[tuple[slice, slice]]:
+        """The tiles along a side of the latent: each one's own positions, and those with its halo."""
+        starts, side = range(0, length, self.tile), self.tile
+        return [
+            (slice(x, min(length, x + side)), slice(max(0, x - HALO), min(length, x + side + HALO))) for x in starts
+        ]
 
 
 def _scaled(positions: slice, ratio: int, origin: int = 0) -> slice:
@@ -149,17 +164,16 @@ def _computed_again(module: nn.Module) -> Callable[..., Tensor]:
 
 
 def _held(statistics: Statistics, module: nn.Module) -> Callable[..., Tensor]:
+    """A group norm that is one affine map a channel: statistics are constants."""
     assert isinstance(module, nn.GroupNorm)
-    eps, weight, bias = module.eps, module.weight, module.bias
-    mean, variance = statistics[module]
+    mean, variance = (x.repeat_interleave(module.num_channels // module.num_groups, dim=1) for x in statistics[module])
+    scale = (variance + module.eps).rsqrt() * module.weight.to(mean)
+    shift = module.bias.to(mean) - mean * scale
 
     def normalise(x: Tensor) -> Tensor:
-        groups = x.float().reshape(len(x), mean.shape[1], -1)
-        flat = ((groups - mean) * (variance + eps).rsqrt()).reshape(x.shape)
         # Attention in diffusers' decoders normalises (B, C, positions), the other blocks (B, C, H, W).
-        each = [1, -1] + [1] * (x.dim() - 2)
-        scale, shift = (p.to(x.device, torch.float32).reshape(each) for p in (weight, bias))
-        return (flat * scale + shift).to(x.dtype)
+        each = [*scale.shape, *[1] * (x.dim() - 2)]
+        return torch.addcmul(shift.reshape(each), x.to(mean.dtype), scale.reshape(each)).to(x.dtype)
 
     return normalise
 

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import tensorfile
+from . import empty_text, tensorfile
 from .denoiser import from_network
 from .diffusion import LatentDiffusion
+from .empty_text import Conditioning, TextEncoder
 from .schedule import scaled_linear_betas, sigmas_from_betas
 
 Config = Mapping[str, Any]
@@ -63,38 +64,21 @@ _SDXL: Config = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """Configurations of a kind of checkpoint, in diffusers' words."""
+    """Configurations of a kind of checkpoint, in diffusers' words, and its text encoders."""
 
     unet: Config
     vae: Config
+    texts: tuple[TextEncoder, ...]
 
 
 ARCHITECTURES: dict[int, Architecture] = {
-    768: Architecture(_SD1, _VAE),
-    1024: Architecture(_SD2, _VAE),
-    2048: Architecture(_SDXL, {**_VAE, "scaling_factor": 0.13025}),
+    768: Architecture(_SD1, _VAE, empty_text.SD1),
+    1024: Architecture(_SD2, _VAE, empty_text.SD2),
+    2048: Architecture(_SDXL, {**_VAE, "scaling_factor": 0.13025}, empty_text.SDXL),
 }
 """By the width of the text conditioning: Stable Diffusion 1.x, 2.x, XL."""
 
 CONTEXT_KEY = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight"
-TEXT_PREFIX = "cond_stage_model.transformer."
-TEXT: Config = {
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 12,
-    "hidden_act": "quick_gelu",
-}
-EMPTY_PROMPT = [49406] + [49407] * 76
-"""Token ids of the empty text: begin, then end as padding."""
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What the U-Net is told: text (1, L, width), and for XL models the pooled text (1, width)."""
-
-    context: Tensor
-    pooled: Tensor | None = None
 
 
 def from_diffusers(
@@ -153,7 +137,7 @@ def load_single_file(
 
     Args:
         file: the checkpoint, safetensors.
-        conditioning: needed for 2.x and XL models; for 1.x the file's own text encoder reads the empty text.
+        conditioning: by default the file's own text encoders read the empty text.
         dtype: of the networks.
         architecture: found by the width of the text conditioning if none is given.
 
@@ -175,7 +159,7 @@ def load_single_file(
     unet = _component(UNet2DConditionModel, tensors, kind.unet, "model.diffusion_model.", name, dtype)
     vae = _component(AutoencoderKL, tensors, kind.vae, "first_stage_model.", name, dtype)
     if conditioning is None:
-        conditioning = Conditioning(_empty_text(tensors, name))
+        conditioning = empty_text.read(tensors, kind.texts, name)
     return unet, vae, conditioning
 
 
@@ -192,27 +176,3 @@ def _component(cls: Any, tensors: dict[str, Tensor], config: Config, prefix: str
             )
         except (RuntimeError, KeyError, OSError) as error:
             raise ValueError(f"checkpoint {name}: {prefix}* does not fit a {cls.__name__}: {error}") from error
-
-
-def _empty_text(tensors: dict[str, Tensor], name: str) -> Tensor:
-    """The empty text through the checkpoint's CLIP text encoder, (1, 77, 768) float32."""
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    encoder: Any = CLIPTextModel(CLIPTextConfig(**TEXT))
-    encoder.eval()
-    known = encoder.state_dict()
-    part = {}
-    for key, value in tensors.items():
-        if key.startswith(TEXT_PREFIX):
-            short = key.removeprefix(TEXT_PREFIX)
-            part[short if short in known else short.removeprefix("text_model.")] = value.float()
-    missing = known.keys() - part.keys() - {"embeddings.position_ids", "text_model.embeddings.position_ids"}
-    if missing:
-        raise ValueError(
-            f"checkpoint {name}: it has no text encoder of Stable Diffusion 1.x; 2.x and XL checkpoints work in the "
-            "graph, or with load_single_file and a conditioning given"
-        )
-    encoder.load_state_dict(part, strict=False)
-    with torch.no_grad():
-        hidden: Tensor = encoder(torch.tensor([EMPTY_PROMPT])).last_hidden_state
-    return hidden.clone()

@@ -98,19 +98,28 @@ class Keep(Checkpoint):
 
 
 class SparseJacobian(GradientStrategy):
-    """The network's Jacobian at the first of every two steps, weighted for both.
+    """The network's Jacobian at the first of every ``period`` steps, weighted for all of them.
 
     Where it is left out the direction d = (u - D) / sigma counts as constant. Where it is taken it stands for its
     group: the chain's Jacobian is close to the exponential of the sum of h_i d'(sigma_i), so the one taken gets the
     group's share of the way, sum(h) / h. (Weighting by the number of steps instead, as for equal h, was measured to
-    be worse.) The same as the Jacobian of a chain of half the steps along the full chain's own trajectory.
+    be worse.) With two, the same as the Jacobian of a chain of half the steps along the full chain's own trajectory.
+
+    Args:
+        kept: as for every strategy.
+        period: m; more than 2 was measured to be too inaccurate to be offered (docs/cost.md).
     """
 
     name: ClassVar[str] = "sparse"
     exact: ClassVar[bool] = False
     formula: ClassVar[str] = "EN + 3E ceil(N/2) - K"
     accuracy: ClassVar[str] = "cosine to exact at least 0.99 at the default settings; less with strength or edict"
-    period: ClassVar[int] = 2
+
+    def __init__(self, kept: int = 0, period: int = 2) -> None:
+        super().__init__(kept)
+        if period < 2:
+            raise ValueError(f"period: got {period}, it must be at least 2; 1 would be exact")
+        self.period = period
 
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:
         taken = math.ceil(steps / self.period)

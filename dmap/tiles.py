@@ -18,7 +18,6 @@ from torch import Tensor
 from .checkpoint import checkpoint
 from .denoiser import Denoiser
 from .fidelity import Fidelity
-from .gradients import ALL, AUTO, GRADIENTS, GradientStrategy, Keep, make_gradient
 from .layout import Layout
 from .priors import Prior
 from .priors.logistic import IdentityMap
@@ -203,9 +202,3 @@ def tiled_prior(prior: Prior, layout: Layout) -> Prior:
 def tiled_fidelity(distance: Fidelity, layout: Layout) -> Fidelity:
     """The fidelity as a path's layout wants it."""
     return TiledFidelity(distance, layout.tile, layout.overlap) if layout.tile else distance
-
-
-def tiled_gradient(name: str) -> GradientStrategy:
-    """A strategy for a tiled denoiser: its tiles compute themselves again, so a kept call keeps their inputs only."""
-    exact = name == AUTO or GRADIENTS[name].exact
-    return make_gradient(Keep.name if exact else name, ALL)

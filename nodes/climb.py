@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from ..dmap.ascent import Ascent, AscentSettings
 from ..dmap.chain import Chain
 from ..dmap.degradations import Degradation
 from ..dmap.fidelity import fidelity as make_fidelity
-from ..dmap.gradients import GradientStrategy
+from ..dmap.gradients import GradientStrategy, make_gradient
 from ..dmap.judge import Judge, warnings
 from ..dmap.latent_prior import LatentPrior
 from ..dmap.layout import Layout
@@ -24,7 +25,7 @@ from ..dmap.path import Path
 from ..dmap.priors import Prior, check_gradient
 from ..dmap.regions import Region, on_latent
 from ..dmap.solvers import make_solver
-from ..dmap.tiles import lay_out, tiled_fidelity, tiled_gradient, tiled_prior
+from ..dmap.tiles import lay_out, tiled_fidelity, tiled_prior
 from .host import images, picture, session
 from .options import HostRegion, Safeguards
 
@@ -74,8 +75,6 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     mask = None if problem.path.mask is None else problem.path.mask.to(host.device).clone()
     ratio = vae.spacial_compression_decode()
     denoise, decode = lay_out(host.denoise, host.decode, layout, ratio, path.latent, backdrop)
-    strategy, note = _gradient(str(widgets["gradient"]), path, host)
-    chain = Chain(path, denoise, decode, strategy, host.decode)
     objective = Objective(
         prior,
         tiled_fidelity(make_fidelity(widgets["fidelity"]), layout),
@@ -89,6 +88,8 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
         regions=_regions(problem, host, vae, node, prior),
         backdrop=backdrop,
     )
+    strategy, note = _gradient(str(widgets["gradient"]), path, host, objective, layout.tile // ratio)
+    chain = Chain(path, denoise, decode, strategy, host.decode)
     settings = AscentSettings(*(widgets[key] for key in ("iterations", "rule", "step_size", "target_score")))
     ascent = Ascent(
         chain,
@@ -98,7 +99,7 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
         latent_prior=None if safe is None else LatentPrior(chain.start(), *safe.latent_weights),
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
-    ascent.trace.notes += note
+    ascent.trace.notes.append(note)
     with torch.no_grad():
         ascent.trace.photograph_prior = prior(backdrop).tolist()
     if widgets["prior_weight"] > 0:
@@ -108,17 +109,23 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     return ascent
 
 
-def _gradient(name: str, path: Path, host: session.Session) -> tuple[GradientStrategy, list[str]]:
+def _gradient(
+    name: str, path: Path, host: session.Session, objective: Objective, tile: int
+) -> tuple[GradientStrategy, str]:
     """How gradients are computed within the host's free memory, and that in words."""
     assert host.decode is not None
-    if path.layout.tile:
-        return tiled_gradient(name), []
-    calls = make_solver(path.solver).evaluations * path.schedule.steps
-    sigma, free = path.schedule.sigmas[0], host.free_memory()
-    strategy, note = memory.plan(
-        name, lambda u: host.denoise(u, sigma), host.decode, path.latent, calls, free, host.modules
+    sigma = path.schedule.sigmas[0]
+    _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)
+    evaluation = memory.Evaluation(
+        lambda u: host.denoise(u, sigma),
+        host.decode,
+        lambda image: objective(image).objective,
+        path.latent,
+        objective.backdrop,
+        calls,
+        tile,
     )
-    return strategy, [note]
+    return memory.plan(evaluation, partial(make_gradient, name), host.room)
 
 
 def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior: Prior) -> list[Region]:
@@ -161,7 +168,7 @@ def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
 
     def show(state: Ascent) -> None:
         progress.update(state.trace.rows[-1].iteration + 1, state.current)
-        images.show_text(node_id, _line(state))
+        images.show_text(node_id, "\n".join([_line(state), *state.trace.notes]))
 
     try:
         ascent.run(show)

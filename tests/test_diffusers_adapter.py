@@ -12,8 +12,9 @@ import torch
 
 from dmap import tensorfile
 from dmap.chain import Chain
-from dmap.diffusers_adapter import CONTEXT_KEY, Conditioning, from_diffusers, load_single_file
+from dmap.diffusers_adapter import CONTEXT_KEY, from_diffusers, load_single_file
 from dmap.diffusion import LatentDiffusion
+from dmap.empty_text import Conditioning
 from dmap.schedule import Schedule
 from dmap.solvers import make_solver, round_trip_error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from ..denoiser import Denoiser
 from ..diffusers_adapter import from_diffusers, load_single_file
 from ..diffusion import LatentDiffusion, shipped
 from ..fidelity import FIDELITIES, fidelity
-from ..gradients import AUTO, GRADIENTS, GradientStrategy
+from ..gradients import AUTO, GRADIENTS, GradientStrategy, make_gradient
 from ..layout import Layout
 from ..objective import Objective
 from ..path import Path as LatentPath
@@ -26,7 +27,7 @@ from ..priors import WeightStore, check_gradient, load_prior
 from ..rules import RULES
 from ..schedule import Schedule
 from ..solvers import SOLVERS, make_solver, round_trip_error
-from ..tiles import lay_out, tiled_fidelity, tiled_gradient, tiled_prior
+from ..tiles import lay_out, tiled_fidelity, tiled_prior
 from . import common
 
 NAME = "restore"
@@ -37,25 +38,34 @@ _OPTIONS: dict[str, tuple[list[str] | None, str]] = {
     "iterations": (None, "changes of the latent; more is slower and stronger"),
     "strength": (None, "how far into the noise to work, 0 to 1; low stays closer to the photograph"),
     "steps": (None, "solver steps along that way"),
-    "solver": (list(SOLVERS), "how the photograph is inverted"),
+    "solver": (list(SOLVERS), "how the photograph is inverted: exactly by both; edict is the paper's and costs twice"),
     "max_error": (None, "refuse to go on if inverting and coming back changes the latent by more than this share"),
     "prior_weight": (None, "weight of the quality score (0..100)"),
     "fidelity": (list(FIDELITIES), "distance to the photograph"),
     "fidelity_weight": (None, "weight of that distance: 80 strong, 240 careful, 400 weak"),
-    "rule": (list(RULES), "step rule"),
+    "rule": (list(RULES), "step rule: momentum is the paper's, with step size 2"),
     "step_size": (None, "of the step rule, in standard deviations of the latent for adam"),
     "target_score": (None, "stop at this quality score; above 100 never stops early"),
-    "gradient": ([AUTO, *GRADIENTS], "how gradients pass through the network: auto is exact and fits into memory"),
+    "gradient": (
+        [AUTO, *GRADIENTS],
+        "how gradients pass through the network: auto is exact, as fast as memory allows; "
+        "sparse is faster and nearly exact",
+    ),
     "shift": (None, "move the quality model's view at random by up to so many pixels; 0 is off"),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = 'Example: python -m dmap restore old.jpg better.png --preset "gentle photo"'
     parser.add_argument("input", type=Path, metavar="IN", help="the photograph (png, jpg, webp ...)")
     parser.add_argument("output", type=Path, metavar="OUT", help="where the result goes (.png, .jpg or .webp)")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="a Stable Diffusion 1.x checkpoint (default: the pack's models)"
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file; needs diffusers and transformers "
+        "(default: the pack's models)",
     )
     parser.add_argument(
         "--prediction", choices=["eps", "v"], default="eps", help="what the checkpoint predicts (default: eps)"
@@ -74,9 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything random; the same gives the same image")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
-    about = "; ".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())
+    about = "; ".join(f"{name}: {preset.text.rstrip('.')}" for name, preset in PRESETS.items())
     parser.add_argument(
-        "--preset", choices=list(PRESETS), default="default", help=f"settings to start from; options override. {about}"
+        "--preset",
+        choices=list(PRESETS),
+        default="default",
+        metavar="NAME",
+        help=f"settings to start from; options override. {about}",
     )
     default = values("default")
     settings = parser.add_argument_group("settings")
@@ -85,6 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name.replace('_', '-')}",
             type=type(default[name]),
             choices=choices,
+            metavar=None if choices else {str: "NAME", int: "N", float: "X"}[type(default[name])],
             help=f"{text} (default: {default[name]})",
         )
     common.add_device_arguments(parser)
@@ -103,6 +118,8 @@ def run(options: argparse.Namespace) -> int:
     padded = _pad(photograph, model.multiple).to(device)
     layout = Layout(tile=options.tile, overlap=options.tile // 8)
     ascent = _prepare(model, padded, layout, settings, options)
+    before = list(ascent.trace.notes)
+    print(*before, sep="\n", file=sys.stderr)
     progress = common.Progress(ascent.settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:
@@ -124,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
             common.write_picture(ascent.image[..., : photograph.shape[-2], : photograph.shape[-1]], options.output)
             if options.trace is not None:
                 options.trace.write_text(ascent.trace.to_json(), encoding="utf-8")
-    for note in ascent.trace.notes:
+    for note in ascent.trace.notes[len(before) :]:
         print(note, file=sys.stderr)
     first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
     print(f"{options.output}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
@@ -179,24 +196,28 @@ def _prepare(
     ratio, decoding = photograph.shape[-1] // latent.shape[-1], Decoding(model.decode, model.decoder)
     denoise, decode = lay_out(model.denoise, decoding, layout, ratio, latent, photograph)
     path = _invert(denoise, latent, schedule, str(settings["solver"]), float(settings["max_error"]))
-    strategy, notes = _gradient(model, decoding, path, layout, str(settings["gradient"]))
+    strategy, note = _gradient(model, decoding, path, objective, layout.tile // ratio, str(settings["gradient"]))
     ascent = Ascent(Chain(path, denoise, decode, strategy, decoding), objective, climb)
-    ascent.trace.notes += notes
+    ascent.trace.notes.append(note)
     return ascent
 
 
 def _gradient(
-    model: LatentDiffusion, decoding: Decoding, path: LatentPath, layout: Layout, name: str
-) -> tuple[GradientStrategy, list[str]]:
+    model: LatentDiffusion, decoding: Decoding, path: LatentPath, objective: Objective, tile: int, name: str
+) -> tuple[GradientStrategy, str]:
     """How gradients are computed within the free memory, and that in words."""
-    if layout.tile:
-        return tiled_gradient(name), []
-    sigma, calls = path.schedule.sigmas[0], make_solver(path.solver).evaluations * path.schedule.steps
-    free = memory.free_bytes(model.device)
-    strategy, note = memory.plan(
-        name, lambda u: model.denoise(u, sigma), decoding, path.latent, calls, free, model.modules
+    sigma = path.schedule.sigmas[0]
+    _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)
+    evaluation = memory.Evaluation(
+        lambda u: model.denoise(u, sigma),
+        decoding,
+        lambda image: objective(image).objective,
+        path.latent,
+        objective.photograph,
+        calls,
+        tile,
     )
-    return strategy, [note]
+    return memory.plan(evaluation, partial(make_gradient, name), lambda _: memory.free_bytes(model.device))
 
 
 def _invert(denoiser: Denoiser, latent: Tensor, schedule: Schedule, solver: str, max_error: float) -> LatentPath:

@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 
 from ...dmap.decoding import HALO, TILES, Decoding
-from ...dmap.memory import SHARE
+from ...dmap.memory import OVERHEAD, SHARE, WORKSPACE
 from ...dmap.path import Path
 from ...dmap.priors import Prior, PriorInfo
 from .autograd import differentiable, plain
 
 Result = TypeVar("Result")
 
-# Bytes of activations kept for a backward pass in fp32 (`python -m benchmarks.cost` measures them): one U-Net call with
+# Bytes of tensors at the peak of a backward pass in fp32 (`python -m benchmarks.shapes` counts them): a U-Net call with
 # PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE decode per
-# image pixel.
+# image pixel, whole and by blocks. What is asked for before the networks can be measured.
 UNET_BYTES_PER_POSITION = 400_000
-XL_BYTES_PER_POSITION = {2048: 660_000}
-VAE_BYTES_PER_PIXEL = 24_000
+XL_BYTES_PER_POSITION = {2048: 670_000}
+VAE_BYTES_PER_PIXEL, VAE_BYTES_BY_BLOCKS = 24_000, 11_000
 TILE = max(TILES.values()) + 2 * HALO
 
 
@@ -93,9 +93,16 @@ class Session:
     to_vae: Callable[[Tensor], Tensor]
     modules: tuple[Any, ...] = ()
 
-    def free_memory(self) -> int:
-        """Bytes that are free where it runs, by the host's count."""
+    def room(self, wanted: int) -> int:
+        """Ask the host for so many bytes, other models may have to go for them; returns how many are free."""
+        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, self.modules)]
+        comfy.model_management.free_memory(wanted, self.device, mine)
         return int(comfy.model_management.get_free_memory(self.device))
+
+
+def _is_of(loaded: Any, modules: Sequence[Any]) -> bool:
+    """Whether a model that the host has loaded is one of these."""
+    return any(getattr(loaded.model, "model", None) is module for module in modules)
 
 
 def check_interrupt() -> None:
@@ -158,20 +165,21 @@ class _Body(comfy.samplers.Sampler):  # type: ignore[misc]
 
 
 def _memory(latent: Tensor, model: Any, vae: Any, tile: int, device: torch.device) -> float:
-    """Bytes to ask the host for: one call and the decoder's backward pass, by tiles where the whole is too large."""
+    """Bytes to ask the host for: one call and the decoder's backward pass, whole, by blocks or by tiles, as fits."""
     height, width = (min(side, tile or side) for side in latent.shape[-2:])
     size = comfy.model_management.dtype_size
     context = model.model.model_config.unet_config.get("context_dim")
     position = XL_BYTES_PER_POSITION.get(context, UNET_BYTES_PER_POSITION) * size(model.model_dtype()) / 4
-    needed = len(latent) * height * width * position
+    call = len(latent) * height * width * position
+    choices = [0.0]
     if vae is not None:
-        pixel = VAE_BYTES_PER_PIXEL * size(vae.vae_dtype) / 4 * vae.spacial_compression_decode() ** 2
-        whole, part = (
-            len(latent) * rows * columns * pixel
-            for rows, columns in ((height, width), (min(height, TILE), min(width, TILE)))
-        )
-        needed += whole if needed + whole < SHARE * comfy.model_management.get_total_memory(device) else part
-    return needed
+        scale = len(latent) * vae.spacial_compression_decode() ** 2 * size(vae.vae_dtype) / 4
+        area, part = height * width, min(height, TILE) * min(width, TILE)
+        whole, by_blocks = (scale * pixel for pixel in (VAE_BYTES_PER_PIXEL, VAE_BYTES_BY_BLOCKS))
+        choices = [area * whole, area * by_blocks, part * by_blocks]
+    limit = SHARE * comfy.model_management.get_total_memory(device)
+    needed = [WORKSPACE + OVERHEAD * (call + decoder) for decoder in choices]
+    return next((found for found in needed if found < limit), needed[-1])
 
 
 def run(

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dmap import empty_text
+from dmap.cli import main
 from dmap.diffusers_adapter import (
     ARCHITECTURES,
     Architecture,
-    Conditioning,
     from_diffusers,
     load_single_file,
 )
 from dmap.diffusion import LatentDiffusion
+from dmap.empty_text import Conditioning
 from scripts.host import ROOT, Server
 
 
@@ -45,6 +49,7 @@ TINY_XL = Architecture(
         "projection_class_embeddings_input_dim": 32 + 6 * 256,
     },
     {**ARCHITECTURES[2048].vae, "block_out_channels": [32] * 4, "layers_per_block": 1},
+    ARCHITECTURES[2048].texts,
 )
 
 
@@ -75,6 +80,58 @@ def test_a_narrow_sdxl(server: Server, tools: dict[str, Any], kind: str) -> None
     conditioning = Conditioning(host["context"], host["pooled"])
     parts = load_single_file(server.base / "output" / "tiny_xl.safetensors", conditioning, architecture=TINY_XL)
     agree(host, from_diffusers(*parts, prediction="eps" if kind == "EPS" else "v"))
+
+
+def narrow(encoders: tuple[empty_text.TextEncoder, ...]) -> tuple[empty_text.TextEncoder, ...]:
+    """The same at the width of the test node's."""
+    size = {"hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4}
+    return tuple(replace(encoder, config={**encoder.config, **size}) for encoder in encoders)
+
+
+@pytest.mark.parametrize(("kind", "encoders"), [("SD2", empty_text.SD2), ("SDXL", empty_text.SDXL)])
+def test_the_empty_text_of_narrow_encoders(
+    server: Server, tools: dict[str, Any], kind: str, encoders: tuple[empty_text.TextEncoder, ...]
+) -> None:
+    """Tokens, names of weights, which layer, its norm, and the pooled text."""
+    graph, file = tools["Graph"](), f"text_{kind}.safetensors"
+    graph.add("DMAPTestEmptyText", kind=kind, file=file)
+    server.run(graph.prompt)
+    host = load_file(server.base / "output" / file)
+    found = empty_text.read(host, narrow(encoders), file)
+    assert float((found.context - host["context"]).norm() / host["context"].norm()) < TOLERANCE
+    if kind == "SDXL":
+        assert found.pooled is not None
+        assert float((found.pooled - host["pooled"]).norm() / host["pooled"].norm()) < TOLERANCE
+    missing = {key: value for key, value in host.items() if "ln_final" not in key}
+    with pytest.raises(ValueError, match=r"lacks final_layer_norm\.bias; choose a complete checkpoint"):
+        empty_text.read(missing, narrow(encoders), file)
+
+
+def test_the_command_takes_a_single_file_of_xl(
+    server: Server, tools: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own text encoders read the empty text; nothing but the file is needed."""
+    graph = tools["Graph"]()
+    graph.add("DMAPTestEmptyText", kind="SDXL", file="texts.safetensors")
+    loader = graph.add("DMAPTestTinyXL", kind="EPS", file="networks.safetensors")
+    graph.add("DMAPTestFingerprint", model=(loader, 0))
+    server.run(graph.prompt)
+    server.free()
+    tensors: dict[str, Tensor] = {}
+    for name in ("texts", "networks"):
+        tensors |= load_file(server.base / "output" / f"{name}.safetensors")
+    checkpoint, out = tmp_path / "whole.safetensors", tmp_path / "out.png"
+    save_file({key: value for key, value in tensors.items() if key not in ("context", "pooled")}, checkpoint)
+    monkeypatch.setitem(
+        ARCHITECTURES, TINY_XL.unet["cross_attention_dim"], replace(TINY_XL, texts=narrow(empty_text.SDXL))
+    )
+    photograph = str(server.base / "input" / "tiny.png")
+    trace = tmp_path / "trace.json"
+    options = ["--checkpoint", str(checkpoint), "--steps", "1", "--iterations", "1", "--trace", str(trace)]
+    assert main(["restore", photograph, str(out), *options]) == 0
+    assert out.exists()
+    rows = json.loads(trace.read_text(encoding="utf-8"))["rows"]
+    assert rows[1]["objective"] != rows[0]["objective"]
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from .models import FullXL, NoConditioning, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
 from .priors import Opposite
 from .probes import Compare, Fingerprint, Probe
+from .texts import EmptyText
+from .witness import Testimony, Witness
 
 
 class TestNodes(ComfyExtension):
@@ -19,6 +21,9 @@ class TestNodes(ComfyExtension):
             TinySD,
             TinyXL,
             FullXL,
+            EmptyText,
+            Witness,
+            Testimony,
             Probe,
             Hungry,
             Patch,

@@ -34,6 +34,16 @@ from .networks import (
     randomise,
 )
 
+PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
+    "fp32": (torch.float32, None),
+    "fp16": (torch.float16, None),
+    "bf16": (torch.bfloat16, None),
+    "fp16 cast to fp32": (torch.float16, torch.float32),
+    "fp8 cast to bf16": (torch.float8_e4m3fn, torch.bfloat16),
+    "fp8 cast to fp32": (torch.float8_e4m3fn, torch.float32),
+}
+"""Of the weights, and of computing where the host casts at every use."""
+
 
 class TinySD(io.ComfyNode):
     """MODEL, CLIP and VAE of the tiny Stable Diffusion."""
@@ -43,12 +53,16 @@ class TinySD(io.ComfyNode):
         kinds = ["EPS", "V_PREDICTION", "FLOW", "FLUX", "SD2 EPS", "SD2 V_PREDICTION", "SDXL EPS", "SDXL V_PREDICTION"]
         return io.Schema(
             node_id="DMAPTestTinySD",
-            inputs=[io.Combo.Input("kind", options=kinds), io.Int.Input("channels", default=4)],
+            inputs=[
+                io.Combo.Input("kind", options=kinds),
+                io.Int.Input("channels", default=4),
+                io.Combo.Input("precision", options=list(PRECISIONS), default="fp32", optional=True),
+            ],
             outputs=[io.Model.Output("model"), io.Clip.Output("clip"), io.Vae.Output("vae")],
         )
 
     @classmethod
-    def execute(cls, kind: str, channels: int) -> io.NodeOutput:
+    def execute(cls, kind: str, channels: int, precision: str = "fp32") -> io.NodeOutput:
         family, _, prediction = kind.rpartition(" ")
         classes: dict[str, tuple[Any, dict[str, Any], Any]] = {
             "": (TinyConfig, {}, comfy.model_base.BaseModel),
@@ -57,7 +71,7 @@ class TinySD(io.ComfyNode):
         }
         config_class, extra, model_class = classes[family]
         config = config_class({**UNET, **extra, "in_channels": channels, "out_channels": channels})
-        config.set_inference_dtype(torch.float32, None)
+        config.set_inference_dtype(*PRECISIONS[precision])
         model = model_class(config, comfy.model_base.ModelType[prediction], device="cpu")
         randomise(model.diffusion_model, 0)
         patcher = comfy.model_patcher.ModelPatcher(
