@@ -201,7 +201,10 @@ class Evaluation:
     def decoder(self) -> Usage:
         """What the decoder needs on its present level."""
         found = measure_decoder(self.decoding, self._seen)
-        return Usage(self.image.nbytes, found.peak + BUFFERS * self.image.nbytes) if self.tile else found
+        if not self.tile:
+            return found
+        # Kept besides the image: the tiles' weights, of one channel, where they overlap more than once.
+        return Usage(2 * self.image.nbytes, found.peak + BUFFERS * self.image.nbytes)
 
     @property
     def _seen(self) -> Tensor:

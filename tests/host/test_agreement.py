@@ -114,7 +114,7 @@ def test_the_command_takes_a_single_file_of_xl(
     graph = tools["Graph"]()
     graph.add("DMAPTestEmptyText", kind="SDXL", file="texts.safetensors")
     loader = graph.add("DMAPTestTinyXL", kind="EPS", file="networks.safetensors")
-    graph.add("DMAPTestFingerprint", model=(loader, 0))
+    graph.add("DMAPTestFingerprint", model=(loader, 0), salt=0)
     server.run(graph.prompt)
     server.free()
     tensors: dict[str, Tensor] = {}

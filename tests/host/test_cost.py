@@ -178,7 +178,9 @@ def test_the_hosts_choice_of_attention_does_not_matter(
     with Server(tmp_path, packs=[HERE / "dmap_test_nodes"], arguments=[f"--use-{choice}-cross-attention"]) as other:
         other.upload(server.base / "input" / "tiny.png")
         trace = run(other, Restoration(tools))
-    assert objectives(trace) == pytest.approx(objectives(plain), rel=1e-5)
+    # An ascent enlarges what rounding begins with.
+    assert objectives(trace)[:2] == pytest.approx(objectives(plain)[:2], rel=1e-5)
+    assert objectives(trace) == pytest.approx(objectives(plain), rel=1e-3)
     assert objectives(trace)[-1] > objectives(trace)[0]
 
 

@@ -36,9 +36,9 @@ def open_clip_weights(seed: int) -> dict[str, torch.Tensor]:
         add(f"{block}attn.in_proj_weight", 3 * width, width)
         add(f"{block}attn.in_proj_bias", 3 * width)
         for name, out, into in (
-            ("attn.out_proj", width, width),
-            ("mlp.c_fc", 4 * width, width),
-            ("mlp.c_proj", width, 4 * width),
+            ("attn.out_proj", 1, 1),
+            ("mlp.c_fc", 4, 1),
+            ("mlp.c_proj", 1, 4),
         ):
             add(f"{block}{name}.weight", out * width, into * width)
             add(f"{block}{name}.bias", out * width)
