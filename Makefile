@@ -5,7 +5,7 @@ PY := .venv/bin/python
 COMFYUI_DIR ?= $(CURDIR)/.host/ComfyUI
 export COMFYUI_DIR
 
-.PHONY: setup demo test lint evidence comparison clean
+.PHONY: setup demo test lint evidence comparison benchmarks clean
 
 setup: .venv/installed $(COMFYUI_DIR)/main.py
 
@@ -48,6 +48,15 @@ evidence: setup
 comparison: setup
 	@test -n "$(PHOTOS)" || { echo "comparison: name the folder of photographs, make comparison PHOTOS=DIR"; exit 2; }
 	$(PY) -m benchmarks.comparison --photos "$(PHOTOS)"
+
+# The figures of docs/cost.md, hours on a CPU; on a GPU see there. PHOTOS as above.
+benchmarks: setup
+	@test -n "$(PHOTOS)" || { echo "benchmarks: name the folder of photographs, make benchmarks PHOTOS=DIR"; exit 2; }
+	mkdir -p output/cost
+	$(PY) -W ignore -m benchmarks.shapes > output/cost/memory.md
+	$(PY) -m benchmarks.cost --photos "$(PHOTOS)" --out output/cost/cost.md
+	$(PY) -m benchmarks.optimiser --photos "$(PHOTOS)" --out output/cost/optimiser
+	$(PY) -m benchmarks.target --photos "$(PHOTOS)" --out output/cost/target
 
 clean:
 	rm -rf .venv .host .cache output
