@@ -17,7 +17,8 @@ from scripts.host import HostError, Server
 from scripts.listen import Listener
 
 LINE = re.compile(
-    r"iteration (\d+) of 3: objective (-?[\d.]+), quality ([\d.]+), distance ([\d.]+), (\d+ s|\d+ min) left\nmemory for an iteration: "
+    r"iteration (\d+) of 3: objective (-?[\d.]+), quality ([\d.]+), distance ([\d.]+), (\d+ s|\d+ min) left\n"
+    r"memory for an iteration: "
 )
 
 
