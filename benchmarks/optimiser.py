@@ -183,8 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = cases(options.photos, options.count, options.size, heldout=False)
     lines = list(head("changed", *(f"objective at {budget} F" for budget in BUDGETS)))
     for name, configuration in CHANGES.items():
-        if configuration.coarse is not None and options.size // configuration.coarse.factor < prior.min_size:
-            print(f"{name}: left out, the prior takes no less than {prior.min_size} px", flush=True)
+        least = prior.info.min_size
+        if configuration.coarse is not None and options.size // configuration.coarse.factor < least:
+            print(f"{name}: left out, the prior takes no less than {least} px", flush=True)
             continue
         settings = [BUDGETS[-1], settings_of(configuration)]
         climbs = [
