@@ -45,6 +45,42 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
 """Of the weights, and of computing where the host casts at every use."""
 
 
+def built(
+    config: Any, model_class: Any, kind: str, layout: dict[str, Any], precision: str = "fp32", calmed: bool = False
+) -> tuple[Any, Any, Any]:
+    """Patcher of a model of the host's own class, its VAE, and the VAE's network, with random weights.
+
+    Args:
+        config: of the host's, for the diffusion model.
+        model_class: the host's.
+        kind: name of the prediction.
+        layout: of the VAE.
+        precision: one of PRECISIONS.
+        calmed: weights that deep networks can be stacked of.
+    """
+    config.set_inference_dtype(*PRECISIONS[precision])
+    model = model_class(config, comfy.model_base.ModelType[kind], device="cpu")
+    autoencoder = AutoencoderKL(ddconfig=layout, embed_dim=4)
+    for seed, module in enumerate((model.diffusion_model, autoencoder)):
+        randomise(module, seed)
+        if calmed:
+            calm(module)
+    patcher = comfy.model_patcher.ModelPatcher(
+        model,
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+    vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": layout, "embed_dim": 4}})
+    return patcher, vae, autoencoder
+
+
+def random_conditioning(width: int, pooled: int) -> list[Any]:
+    """CONDITIONING of Stable Diffusion XL for so wide text encoders."""
+    generator = torch.Generator().manual_seed(3)
+    context, vector = (torch.randn(shape, generator=generator) for shape in ((1, 77, width), (1, pooled)))
+    return [[context, {"pooled_output": vector}]]
+
+
 class TinySD(io.ComfyNode):
     """MODEL, CLIP and VAE of the tiny Stable Diffusion."""
 
@@ -71,17 +107,7 @@ class TinySD(io.ComfyNode):
         }
         config_class, extra, model_class = classes[family]
         config = config_class({**UNET, **extra, "in_channels": channels, "out_channels": channels})
-        config.set_inference_dtype(*PRECISIONS[precision])
-        model = model_class(config, comfy.model_base.ModelType[prediction], device="cpu")
-        randomise(model.diffusion_model, 0)
-        patcher = comfy.model_patcher.ModelPatcher(
-            model,
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
-        autoencoder = AutoencoderKL(ddconfig=VAE, embed_dim=4)
-        randomise(autoencoder, 1)
-        vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": VAE, "embed_dim": 4}})
+        patcher, vae, _ = built(config, model_class, prediction, VAE, precision)
         clip = comfy.sd.CLIP(target=comfy.supported_models_base.ClipTarget(TinyTokenizer, TinyClip))
         randomise(clip.cond_stage_model, 2)
         return io.NodeOutput(patcher, clip, vae)
@@ -122,29 +148,15 @@ class TinyXL(io.ComfyNode):
     @classmethod
     def execute(cls, kind: str, file: str) -> io.NodeOutput:
         config = comfy.supported_models.SDXL(TINY_XL)
-        config.set_inference_dtype(torch.float32, None)
-        model = comfy.model_base.SDXL(config, comfy.model_base.ModelType[kind], device="cpu")
-        randomise(model.diffusion_model, 0)
-        patcher = comfy.model_patcher.ModelPatcher(
-            model,
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
-        autoencoder = AutoencoderKL(ddconfig=VAE, embed_dim=4)
-        randomise(autoencoder, 1)
-        for module in (model.diffusion_model, autoencoder):
-            calm(module)
-        vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": VAE, "embed_dim": 4}})
-        generator = torch.Generator().manual_seed(3)
-        context, pooled = (torch.randn(shape, generator=generator) for shape in ((1, 77, CONTEXT), (1, 32)))
-        parts = {"model.diffusion_model.": model.diffusion_model, "first_stage_model.": autoencoder}
+        patcher, vae, autoencoder = built(config, comfy.model_base.SDXL, kind, VAE, calmed=True)
+        parts = {"model.diffusion_model.": patcher.model.diffusion_model, "first_stage_model.": autoencoder}
         tensors = {
             prefix + key: value.detach().clone().contiguous()
             for prefix, module in parts.items()
             for key, value in module.state_dict().items()
         }
         save_file(tensors, os.path.join(folder_paths.get_output_directory(), file))
-        return io.NodeOutput(patcher, [[context, {"pooled_output": pooled}]], vae)
+        return io.NodeOutput(patcher, random_conditioning(CONTEXT, 32), vae)
 
 
 FULL_XL = {
@@ -173,22 +185,8 @@ class FullXL(io.ComfyNode):
     @classmethod
     def execute(cls) -> io.NodeOutput:
         config = comfy.supported_models.SDXL(FULL_XL)
-        config.set_inference_dtype(torch.bfloat16, None)
-        model = comfy.model_base.SDXL(config, comfy.model_base.ModelType.EPS, device="cpu")
-        randomise(model.diffusion_model, 0)
-        autoencoder = AutoencoderKL(ddconfig=FULL_VAE, embed_dim=4)
-        randomise(autoencoder, 1)
-        for module in (model.diffusion_model, autoencoder):
-            calm(module)
-        patcher = comfy.model_patcher.ModelPatcher(
-            model,
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
-        vae = comfy.sd.VAE(sd=autoencoder.state_dict(), config={"params": {"ddconfig": FULL_VAE, "embed_dim": 4}})
-        generator = torch.Generator().manual_seed(3)
-        context, pooled = (torch.randn(shape, generator=generator) for shape in ((1, 77, 2048), (1, 1280)))
-        return io.NodeOutput(patcher, [[context, {"pooled_output": pooled}]], vae)
+        patcher, vae, _ = built(config, comfy.model_base.SDXL, "EPS", FULL_VAE, "bf16", calmed=True)
+        return io.NodeOutput(patcher, random_conditioning(2048, 1280), vae)
 
 
 class TinyControlNet(io.ComfyNode):
