@@ -7,6 +7,7 @@ import re
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .checkpoint import CopyOnWrite
 from .decoding import Decoding
-from .gradients import GradientStrategy
+from .denoiser import Denoiser
+from .gradients import GradientStrategy, make_gradient
+from .objective import Objective
+from .path import Path as LatentPath
+from .solvers import make_solver
 
 OVERHEAD, WORKSPACE = 1.2, 48 * 2**20
 """What a process takes beyond its tensors at their peak, a factor and bytes; measured, see docs/cost.md."""
@@ -242,6 +247,30 @@ def plan(
     known = "an unknown amount" if free is None else gib(free)
     warning = "" if free is None or needs.peak(kept) <= free else "; more than is free, it may have to do with less"
     return strategy, f"memory for an iteration: about {gib(needs.peak(kept))} of {known} free ({parts}){warning}"
+
+
+def plan_path(
+    name: str,
+    path: LatentPath,
+    denoise: Denoiser,
+    decoding: Decoding,
+    objective: Objective,
+    tile: int,
+    room: Callable[[int], int | None],
+) -> tuple[GradientStrategy, str]:
+    """``plan`` for the ascent of a path by a strategy's name; ``denoise`` and ``decoding`` are those without tiles."""
+    sigma = path.schedule.sigmas[0]
+    _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)
+    evaluation = Evaluation(
+        lambda u: denoise(u, sigma),
+        decoding,
+        lambda image: objective(image).objective,
+        path.latent,
+        objective.backdrop,
+        calls,
+        tile,
+    )
+    return plan(evaluation, partial(make_gradient, name), room)
 
 
 def _measured(evaluation: Evaluation, room: Callable[[int], int | None]) -> Needs:

@@ -73,7 +73,12 @@ def cut(size: tuple[int, int], tile: int, overlap: int, like: Tensor, scale: int
 
 
 def tiled_denoiser(denoise: Denoiser, tile: int, overlap: int) -> Denoiser:
-    """A denoiser that sees (B, C, H, W) in tiles of ``tile`` latent positions; each is remembered by its input only."""
+    """A denoiser that sees (B, C, H, W) in tiles of ``tile`` latent positions; each is remembered by its input only.
+
+    With a tile of 0 it is the denoiser itself.
+    """
+    if tile == 0:
+        return denoise
 
     def joined(u: Tensor, sigma: Tensor) -> Tensor:
         if max(u.shape[-2:]) <= tile:

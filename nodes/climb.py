@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -16,15 +15,12 @@ from ..dmap.ascent import Ascent, AscentSettings
 from ..dmap.chain import Chain
 from ..dmap.degradations import Degradation
 from ..dmap.fidelity import fidelity as make_fidelity
-from ..dmap.gradients import GradientStrategy, make_gradient
 from ..dmap.judge import Judge, warnings
 from ..dmap.latent_prior import LatentPrior
 from ..dmap.layout import Layout
 from ..dmap.objective import Objective
-from ..dmap.path import Path
 from ..dmap.priors import Prior, check_gradient
 from ..dmap.regions import Region, on_latent
-from ..dmap.solvers import make_solver
 from ..dmap.tiles import lay_out, tiled_fidelity, tiled_prior
 from .host import images, picture, session
 from .options import HostRegion, Safeguards
@@ -88,7 +84,9 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
         regions=_regions(problem, host, vae, node, prior),
         backdrop=backdrop,
     )
-    strategy, note = _gradient(str(widgets["gradient"]), path, host, objective, layout.tile // ratio)
+    strategy, note = memory.plan_path(
+        str(widgets["gradient"]), path, host.denoise, host.decode, objective, layout.tile // ratio, host.room
+    )
     chain = Chain(path, denoise, decode, strategy, host.decode)
     settings = AscentSettings(*(widgets[key] for key in ("iterations", "rule", "step_size", "target_score")))
     ascent = Ascent(
@@ -107,25 +105,6 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
             side = max(layout.tile, climbed.info.min_size)
             check_gradient(climbed, backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1])
     return ascent
-
-
-def _gradient(
-    name: str, path: Path, host: session.Session, objective: Objective, tile: int
-) -> tuple[GradientStrategy, str]:
-    """How gradients are computed within the host's free memory, and that in words."""
-    assert host.decode is not None
-    sigma = path.schedule.sigmas[0]
-    _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)
-    evaluation = memory.Evaluation(
-        lambda u: host.denoise(u, sigma),
-        host.decode,
-        lambda image: objective(image).objective,
-        path.latent,
-        objective.backdrop,
-        calls,
-        tile,
-    )
-    return memory.plan(evaluation, partial(make_gradient, name), host.room)
 
 
 def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior: Prior) -> list[Region]:

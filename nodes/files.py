@@ -117,7 +117,7 @@ def _round_trip(found: session.HostPath) -> float:
     tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
 
     def body(host: session.Session) -> float:
-        denoise = tiled_denoiser(host.denoise, tile, overlap) if tile else host.denoise
+        denoise = tiled_denoiser(host.denoise, tile, overlap)
         return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.device)).max())
 
     with images.named_errors(DMAPLoadPath.NAME):

@@ -123,7 +123,7 @@ class DMAPInvert(io.ComfyNode):
 
         def body(host: session.Session) -> tuple[Any, float]:
             tile, overlap, done = layout.tile // ratio, layout.overlap // ratio, 0
-            inner = tiled_denoiser(host.denoise, tile, overlap) if tile else host.denoise
+            inner = tiled_denoiser(host.denoise, tile, overlap)
 
             def denoise(u: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
                 nonlocal done

@@ -85,7 +85,6 @@ class DMAPOptimize(io.ComfyNode):
         }  # fmt: skip
         with images.named_errors(NODE):
             named = with_preset(preset, "optimize", **widgets)
-        with images.named_errors(NODE):
             degradation = picture.with_known(degradation, path)
         photograph = picture.reference(image, path, vae, NODE, degradation)
         path = path if path.photograph is not None else picture.with_photograph(path, image, vae, NODE)

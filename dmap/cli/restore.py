@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from ..denoiser import Denoiser
 from ..diffusers_adapter import from_diffusers, load_single_file
 from ..diffusion import LatentDiffusion, shipped
 from ..fidelity import FIDELITIES, fidelity
-from ..gradients import AUTO, GRADIENTS, GradientStrategy, make_gradient
+from ..gradients import AUTO, GRADIENTS
 from ..layout import Layout
 from ..objective import Objective
 from ..path import Path as LatentPath
@@ -196,28 +195,18 @@ def _prepare(
     ratio, decoding = photograph.shape[-1] // latent.shape[-1], Decoding(model.decode, model.decoder)
     denoise, decode = lay_out(model.denoise, decoding, layout, ratio, latent, photograph)
     path = _invert(denoise, latent, schedule, str(settings["solver"]), float(settings["max_error"]))
-    strategy, note = _gradient(model, decoding, path, objective, layout.tile // ratio, str(settings["gradient"]))
+    strategy, note = memory.plan_path(
+        str(settings["gradient"]),
+        path,
+        model.denoise,
+        decoding,
+        objective,
+        layout.tile // ratio,
+        lambda _: memory.free_bytes(model.device),
+    )
     ascent = Ascent(Chain(path, denoise, decode, strategy, decoding), objective, climb)
     ascent.trace.notes.append(note)
     return ascent
-
-
-def _gradient(
-    model: LatentDiffusion, decoding: Decoding, path: LatentPath, objective: Objective, tile: int, name: str
-) -> tuple[GradientStrategy, str]:
-    """How gradients are computed within the free memory, and that in words."""
-    sigma = path.schedule.sigmas[0]
-    _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)
-    evaluation = memory.Evaluation(
-        lambda u: model.denoise(u, sigma),
-        decoding,
-        lambda image: objective(image).objective,
-        path.latent,
-        objective.photograph,
-        calls,
-        tile,
-    )
-    return memory.plan(evaluation, partial(make_gradient, name), lambda _: memory.free_bytes(model.device))
 
 
 def _invert(denoiser: Denoiser, latent: Tensor, schedule: Schedule, solver: str, max_error: float) -> LatentPath:
