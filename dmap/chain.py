@@ -28,6 +28,7 @@ class Chain:
         decode: the autoencoder's decoder.
         gradient: how gradients pass through the network's calls.
         decoding: the part of ``decode`` that can be asked to need less memory; ``decode`` itself if it can.
+        detail: (B, 3, h, w) added to what ``decode`` gives, the same for all z (see ``dmap.detail``); None = nothing.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class Chain:
         decode: Decoder,
         gradient: GradientStrategy = checkpoint_calls,
         decoding: Decoding | None = None,
+        detail: Tensor | None = None,
     ) -> None:
-        self.path = path
+        self.path, self.detail = path, detail
         self.solver: Solver = make_solver(path.solver)
         self.denoise, self.gradient = denoise, gradient
         self.decode = decode
@@ -77,4 +79,5 @@ class Chain:
         guard = CopyOnWrite()
         latent = self.latent(z, guard)
         with guard.watching():
-            return self.decode(latent)
+            image = self.decode(latent)
+        return image if self.detail is None else image + self.detail

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .detail import weighted
 from .regions import blend
 
 COLOURS = ("off", "low_pass", "wavelet")
@@ -65,24 +66,24 @@ def transfer_colour(image: Tensor, photograph: Tensor, method: str, known: Tenso
 
 
 def return_detail(
-    image: Tensor, photograph: Tensor, round_trip: Tensor, amount: float, mask: Tensor | None = None
+    image: Tensor, missing: Tensor, amount: float, mask: Tensor | None = None, already: Tensor | None = None
 ) -> Tensor:
-    """Add what the autoencoder lost of the photograph: photograph - decode(encode(photograph)).
-
-    That is fine detail and noise alike: the autoencoder cannot tell them apart, and so neither can this.
+    """Add what the autoencoder lost of the photograph (``dmap.detail.lost``).
 
     Args:
-        image, photograph, round_trip: (B, 3, h, w).
+        image, missing: (B, 3, h, w).
         amount: 0 = none, 1 = all of it.
         mask: (1 or B, 1, h, w) where, or None for everywhere.
+        already: (B,) in [0, 1], the share that belongs to the image anyway, mask or not; ``amount`` is of the rest.
 
     Raises:
         ValueError: for an amount outside [0, 1].
     """
     if not 0 <= amount <= 1:
         raise ValueError(f"detail: got {amount}, it must be from 0 to 1")
-    lost = amount * (photograph - round_trip)
-    return image + (lost if mask is None else lost * mask)
+    share = missing.new_zeros(len(missing)) if already is None else already.to(missing)
+    rest = amount * weighted(missing, 1 - share)
+    return image + weighted(missing, share) + (rest if mask is None else rest * mask)
 
 
 def assemble(image: Tensor, original: Tensor, mask: Tensor | None) -> Tensor:

@@ -36,6 +36,7 @@ class Path:
         settings: the solver's numbers, such as EDICT's mixing.
         start: the inverted state, once an ascent has moved ``state`` away from it; None before.
         layout: how the picture lies on the latent grid.
+        detail: (B,) in [0, 1], the share of what the autoencoder lost that is part of the picture; None = none of it.
     """
 
     solver: str
@@ -47,6 +48,7 @@ class Path:
     settings: dict[str, float] = field(default_factory=dict)
     start: Tensor | None = None
     layout: Layout = field(default_factory=Layout)
+    detail: Tensor | None = None
 
     @property
     def batch(self) -> int:
@@ -66,6 +68,7 @@ class Path:
             scale=move(self.scale),
             residuals=None if self.residuals is None else move(self.residuals),
             start=None if self.start is None else move(self.start),
+            detail=None if self.detail is None else move(self.detail),
         )
 
     def with_state(self, state: Tensor) -> Path:
@@ -96,6 +99,7 @@ class Path:
             scale=self.scale[one],
             residuals=None if self.residuals is None else self.residuals[:, one],
             start=None if self.start is None else self.start[:, one],
+            detail=None if self.detail is None else self.detail[one],
         )
 
     def save(self, file: str | os.PathLike[str], beside: Mapping[str, Tensor] | None = None) -> None:
@@ -105,6 +109,8 @@ class Path:
             tensors["residuals"] = self.residuals
         if self.start is not None:
             tensors["start"] = self.start
+        if self.detail is not None:
+            tensors["detail"] = self.detail
         meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
         meta["layout"] = json.dumps(asdict(self.layout))
         tensors |= {BESIDE + key: value for key, value in (beside or {}).items()}
@@ -142,6 +148,7 @@ class Path:
             settings=_numbers(meta.get("settings", "{}"), "settings", name),
             start=tensors.get("start"),
             layout=_layout(meta.get("layout", "{}"), name),
+            detail=tensors.get("detail"),
         )
         path._check(name)
         return path, {key.removeprefix(BESIDE): x for key, x in tensors.items() if key.startswith(BESIDE)}
@@ -153,9 +160,12 @@ class Path:
             fits = fits and tuple(self.residuals.shape) == (self.schedule.steps, *shape)
         if self.start is not None:
             fits = fits and self.start.shape == self.state.shape
+        if self.detail is not None:
+            fits = fits and self.detail.shape == shape[:1] and bool(((self.detail >= 0) & (self.detail <= 1)).all())
         if not fits:
             raise ValueError(f"path file {name}: its tensors' shapes do not fit together; save the path again")
-        numbers = [self.state, self.latent, self.scale, *(x for x in (self.start, self.residuals) if x is not None)]
+        others = (x for x in (self.start, self.residuals) if x is not None)
+        numbers = [self.state, self.latent, self.scale, *others]
         if not all(torch.isfinite(x).all() for x in numbers):
             raise ValueError(f"path file {name}: it holds numbers that are not finite; save the path again")
 

@@ -1,0 +1,103 @@
+"""What the autoencoder loses of a photograph, and how much of it belongs to the restored image.
+
+G(z) = D(latent(z)) + a (y - D(E(y))): with a = 1 an ascent begins at the photograph itself, with a = 0 at the
+autoencoder's round trip, which has lost fine detail and noise alike. How much of it is noise can be estimated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .chain import Decoder
+from .objective import Objective
+from .path import Path
+
+AUTO = "auto"
+DETAILS = (AUTO, "0", "0.25", "0.5", "0.75", "1")
+"""The choices by name: an estimate for each image, or a share for all of them."""
+MOST = 0.75
+"""The most that "auto" takes: of compression's blocks, which are no noise, the autoencoder loses some as well."""
+
+
+def lost(photograph: Tensor, round_trip: Tensor, known: Tensor | None = None) -> Tensor:
+    """photograph - decode(encode(photograph)), (B, 3, h, w), 0 where nothing is known.
+
+    That is fine detail and noise alike: the autoencoder cannot tell them apart.
+
+    Args:
+        photograph, round_trip: (B, 3, h, w).
+        known: (1 or B, 1, h, w) in [0, 1]; what lies in a hole or a scratch is no detail.
+    """
+    difference = photograph - round_trip
+    return difference if known is None else difference * known
+
+
+def noise_deviation(image: Tensor) -> Tensor:
+    """Standard deviation of white noise in each image, (B,), from the median of the finest diagonal differences.
+
+    Donoho and Johnstone (1994): structure is rare among the finest Haar coefficients, and so the median of their
+    magnitudes is that of the noise alone, 0.6745 of its deviation.
+
+    Args:
+        image: (B, 3, h, w), sides at least 2; each colour has its own noise, and the root mean square is returned.
+    """
+    height, width = (side - side % 2 for side in image.shape[-2:])
+    even, odd = image[..., 0:height:2, :width], image[..., 1:height:2, :width]
+    diagonal = (even[..., 0::2] - even[..., 1::2] - odd[..., 0::2] + odd[..., 1::2]) / 2
+    deviation = diagonal.abs().flatten(2).median(dim=2).values / 0.6745
+    return deviation.square().mean(dim=1).sqrt()
+
+
+def estimated_share(photograph: Tensor, missing: Tensor, known: Tensor | None = None, most: float = MOST) -> Tensor:
+    """The share of what was lost that is worth having, (B,) in [0, ``most``].
+
+    The autoencoder lets no white noise through, so what it lost is the sum of noise and detail, which know nothing of
+    one another: of its power the detail's share is 1 - (noise's variance) / (mean square of what was lost). With that
+    share the image is nearest to the original in the mean square (Wiener's estimate).
+
+    Args:
+        photograph: y, (B, 3, h, w) in [0, 1].
+        missing: y - D(E(y)), of the same shape.
+        known: (1 or B, 1, h, w) in [0, 1], 0 where ``missing`` is 0 because nothing is known.
+        most: the largest share to return.
+    """
+    part = 1.0 if known is None else known.mean(dim=(1, 2, 3)).clamp(min=1e-6)
+    power = (missing.square().mean(dim=(1, 2, 3)) / part).clamp(min=1e-12)
+    return (1 - noise_deviation(photograph).square() / power).clamp(0, most)
+
+
+def weighted(missing: Tensor, share: Tensor) -> Tensor:
+    """``missing`` (B, 3, h, w) times each image's share (B,)."""
+    return missing * share.to(missing).reshape(-1, 1, 1, 1)
+
+
+def with_detail(
+    path: Path, detail: str, objective: Objective, decode: Decoder, known: Tensor | None = None
+) -> tuple[Path, Tensor | None]:
+    """A path with the share of what was lost that is part of its picture.
+
+    Args:
+        path: of the objective's backdrop; where an earlier ascent has given it a share, "auto" keeps that.
+        detail: one of ``DETAILS``; "auto" takes ``estimated_share``.
+        objective: of the ascent that is to begin.
+        decode: latent -> image.
+        known: as of ``lost``.
+
+    Returns:
+        The path, and what the chain is to add to the decoder's image, (B, 3, h, w) or None for nothing.
+
+    Raises:
+        ValueError: for another ``detail``.
+    """
+    if detail not in DETAILS:
+        raise ValueError(f"detail: got {detail!r}, choose one of {', '.join(DETAILS)}")
+    share = path.detail if detail == AUTO else path.scale.new_full((path.batch,), float(detail))
+    with torch.no_grad():
+        round_trip = decode(path.latent)
+        missing = lost(objective.backdrop, round_trip, known)
+        if share is None:
+            share = estimated_share(objective.backdrop, missing, known)
+    return replace(path, detail=share), weighted(missing, share) if bool(share.any()) else None

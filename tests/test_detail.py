@@ -1,0 +1,138 @@
+"""What the autoencoder loses: how much of it belongs to the image, in the chain, in a path's file, in the result."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+
+import pytest
+import torch
+from torch import Tensor
+
+from dmap.ascent import Ascent, AscentSettings
+from dmap.chain import Chain
+from dmap.detail import DETAILS, MOST, estimated_share, lost, noise_deviation, weighted, with_detail
+from dmap.fidelity import fidelity
+from dmap.finish import coarse, return_detail
+from dmap.objective import Objective
+from dmap.path import Path
+from dmap.schedule import Schedule
+from dmap.solvers import make_solver
+from toys import TABLE, SmoothnessPrior, latents, network_denoiser, photograph
+
+
+def decode(latent: Tensor) -> Tensor:
+    """Latent (B, 4, h, w) -> image (B, 3, 4h, 4w), smooth, so that a photograph loses its fine detail."""
+    return torch.sigmoid(torch.nn.functional.interpolate(latent[:, :3], scale_factor=4, mode="bilinear"))
+
+
+def problem(batch: slice = slice(0, 2)) -> tuple[Path, Objective]:
+    """Two photographs of which a smooth decoder loses fine detail; the second is noisy as well."""
+    latent = latents()[batch]
+    detail = photograph(2, 32) - 0.5
+    noise = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3), dtype=latent.dtype)
+    y = decode(latent) + (0.1 * detail + torch.tensor([0.0, 0.1])[:, None, None, None] * noise)[batch]
+    path = make_solver("residual_ddim").invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.4), latent)
+    return path, Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0)
+
+
+def test_with_all_of_it_an_ascent_begins_at_the_photograph() -> None:
+    path, objective = problem()
+    path, detail = with_detail(path, "1", objective, decode)
+    chain = Chain(path, network_denoiser(), decode, detail=detail)
+    assert torch.allclose(chain(chain.start()), objective.photograph, atol=1e-9)
+
+
+def test_without_it_the_chain_is_the_decoder_alone() -> None:
+    path, objective = problem()
+    kept, detail = with_detail(path, "0", objective, decode)
+    assert detail is None
+    assert kept.detail is not None
+    assert kept.detail.tolist() == [0.0, 0.0]
+
+
+def test_auto_takes_detail_and_leaves_noise() -> None:
+    path, objective = problem()
+    both, _ = with_detail(path, "auto", objective, decode)
+    assert both.detail is not None
+    assert both.detail[0] == MOST
+    assert both.detail[1] < 0.3
+    alone, objective = problem(slice(1, 2))
+    second, _ = with_detail(alone, "auto", objective, decode)
+    assert second.detail is not None
+    assert second.detail[0] == both.detail[1]
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.05, 0.1])
+def test_the_noise_is_found_in_a_photograph(sigma: float) -> None:
+    noise = torch.randn(1, 3, 257, 255, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = coarse(photograph(1, 257)[..., :255], 2) + sigma * noise
+    assert float(noise_deviation(y)) == pytest.approx(sigma, rel=0.05)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.05, 0.1])
+def test_the_share_brings_the_image_nearest_to_the_original(sigma: float) -> None:
+    """For a decoder that lets no noise through: within a tenth of the best share, which the original tells."""
+    smooth = coarse(photograph(1, 256), 3)
+    original = smooth + 0.05 * (photograph(1, 256, seed=5) - coarse(photograph(1, 256, seed=5), 2))
+    noise = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    missing = original + sigma * noise - smooth
+    best = ((original - smooth) * missing).sum() / missing.square().sum()
+    share = estimated_share(smooth + missing, missing)
+    assert float(share) == pytest.approx(float(best.clamp(0, MOST)), abs=0.1)
+    half = torch.ones(1, 1, 256, 256, dtype=torch.float64)
+    half[..., :128] = 0
+    assert float(estimated_share(smooth + missing, missing * half, half)) == pytest.approx(float(share), abs=0.1)
+
+
+def test_what_lies_in_a_hole_is_no_detail() -> None:
+    path, objective = problem()
+    known = torch.ones(1, 1, 32, 32, dtype=path.latent.dtype)
+    known[..., :8] = 0
+    _, detail = with_detail(path, "1", objective, decode, known)
+    assert detail is not None
+    assert float(detail[..., :8].abs().max()) == 0
+    assert float(detail[..., 8:].abs().max()) > 0
+
+
+def test_the_image_of_an_ascent_comes_back_from_its_path(tmp_path: FilePath) -> None:
+    path, objective = problem()
+    path, detail = with_detail(path, "0.5", objective, decode)
+    chain = Chain(path, network_denoiser(), decode, detail=detail)
+    ascent = Ascent(chain, objective, AscentSettings(3, step_size=1e-3, target_score=101.0))
+    ascent.run()
+    ascent.path.save(tmp_path / "path.safetensors")
+    back = Path.load(tmp_path / "path.safetensors")
+    missing = lost(objective.photograph, decode(back.latent))
+    image = decode(make_solver(back.solver).sample(network_denoiser(), back))
+    assert ascent.image is not None
+    assert torch.allclose(return_detail(image, missing, 0.0, already=back.detail).clamp(0, 1), ascent.image, atol=1e-9)
+    # The rest of it on top is all of it.
+    full = return_detail(image, missing, 1.0, already=back.detail)
+    assert torch.allclose(full, image + missing)
+    assert back.image(1).detail is not None
+
+
+def test_an_ascent_that_goes_on_keeps_its_share() -> None:
+    path, objective = problem()
+    first, _ = with_detail(path, "0.75", objective, decode)
+    again, detail = with_detail(first, "auto", objective, decode)
+    assert again.detail is not None
+    assert again.detail.tolist() == [0.75, 0.75]
+    assert detail is not None
+    assert torch.allclose(detail, weighted(lost(objective.photograph, decode(path.latent)), again.detail))
+
+
+def test_a_file_with_an_impossible_share_is_refused(tmp_path: FilePath) -> None:
+    path, objective = problem()
+    path, _ = with_detail(path, "1", objective, decode)
+    assert path.detail is not None
+    path.detail[0] = 1.5
+    path.save(tmp_path / "path.safetensors")
+    with pytest.raises(ValueError, match="do not fit together"):
+        Path.load(tmp_path / "path.safetensors")
+
+
+def test_another_name_is_named() -> None:
+    path, objective = problem()
+    with pytest.raises(ValueError, match=r"detail: got 'half', choose one of " + DETAILS[0]):
+        with_detail(path, "half", objective, decode)
