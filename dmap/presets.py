@@ -39,6 +39,7 @@ DEFAULT = Preset(
         "target_score": 90.0,
         "shift": 8,
         "gradient": "auto",
+        "detail": "auto",
     },
 )
 
@@ -56,6 +57,7 @@ PAPER = Preset(
         "target_score": 90.0,
         "shift": 0,
         "gradient": "checkpoint",
+        "detail": "0",
     },
 )
 

@@ -14,6 +14,7 @@ from ..dmap import memory
 from ..dmap.ascent import Ascent, AscentSettings
 from ..dmap.chain import Chain
 from ..dmap.degradations import Degradation
+from ..dmap.detail import with_detail
 from ..dmap.fidelity import fidelity as make_fidelity
 from ..dmap.judge import Judge, warnings
 from ..dmap.latent_prior import LatentPrior
@@ -66,8 +67,8 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     path, layout, safe = problem.path.path.to(host.device), problem.path.path.layout, problem.safeguards
     # Clones: what nodes make under inference mode cannot be saved for a backward pass.
     y, prior = problem.photograph.to(host.device).clone(), tiled_prior(problem.prior.prior, layout)
-    known = problem.path.photograph
-    backdrop = y if known is None else known[:, :3].to(host.device).clone().clamp(0, 1)
+    whole = problem.path.photograph
+    backdrop = y if whole is None else whole[:, :3].to(host.device).clone().clamp(0, 1)
     mask = None if problem.path.mask is None else problem.path.mask.to(host.device).clone()
     ratio = vae.spacial_compression_decode()
     denoise, decode = lay_out(host.denoise, host.decode, layout, ratio, path.latent, backdrop)
@@ -87,7 +88,11 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     strategy, note = memory.plan_path(
         str(widgets["gradient"]), path, host.denoise, host.decode, objective, layout.tile // ratio, host.room
     )
-    chain = Chain(path, denoise, decode, strategy, host.decode)
+    detail = None
+    if whole is not None:  # with a known reduction the photograph may be smaller than the picture
+        known = None if problem.path.known is None else problem.path.known.to(host.device)
+        path, detail = with_detail(path, str(widgets["detail"]), objective, decode, known)
+    chain = Chain(path, denoise, decode, strategy, host.decode, detail)
     settings = AscentSettings(*(widgets[key] for key in ("iterations", "rule", "step_size", "target_score")))
     ascent = Ascent(
         chain,
@@ -170,9 +175,11 @@ def summary(ascent: Ascent) -> str:
     for index, best in enumerate(ascent.trace.best_iteration):
         first, row = ascent.trace.rows[0], ascent.trace.rows[best]
         judge = f", judge {first.judge[index]:.1f} -> {row.judge[index]:.1f}" if row.judge else ""
+        share = ascent.path.detail
+        detail = "" if share is None else f", detail {float(share[index]):.2f}"
         lines.append(
-            f"quality {first.prior[index]:.1f} -> {row.prior[index]:.1f}, distance {row.fidelity[index]:.4f}{judge}, "
-            f"best at iteration {best}, stopped by {ascent.trace.stopped[index]}"
+            f"quality {first.prior[index]:.1f} -> {row.prior[index]:.1f}, distance {row.fidelity[index]:.4f}"
+            f"{judge}{detail}, best at iteration {best}, stopped by {ascent.trace.stopped[index]}"
         )
     return "\n".join([*lines, *warnings(ascent.trace), *ascent.trace.notes])
 
@@ -188,6 +195,7 @@ KEYS = (
     "target_score",
     "shift",
     "seed",
+    "detail",
 )
 
 

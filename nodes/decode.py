@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..dmap.detail import lost
 from ..dmap.finish import COLOURS, assemble, return_detail, transfer_colour
 from ..dmap.solvers import make_solver
 from ..dmap.tiles import lay_out
@@ -62,7 +63,8 @@ class DMAPDecode(io.ComfyNode):
         if photograph is not None:
             picture.reference(photograph, path, vae, NODE, socket="photograph")
             path = picture.with_photograph(path, photograph, vae, NODE)
-        if detail > 0 and path.photograph is None:
+        needs_detail = detail > 0 or (path.path.detail is not None and bool((path.path.detail > 0).any()))
+        if needs_detail and path.photograph is None:
             raise ValueError(f"{NODE}, detail: {NEEDED}")
         where = picture.mask_for(detail_mask, path, vae, NODE, "detail_mask")
         progress, layout = images.Progress(1), path.path.layout
@@ -78,13 +80,11 @@ class DMAPDecode(io.ComfyNode):
             result = decode(latent)
             if y is not None:
                 known, mask = (None if x is None else x.to(host.device) for x in (path.known, where))
-                if known is not None:  # what lies in a scratch is no detail
-                    mask = known if mask is None else known * mask
                 with images.named_errors(NODE):
-                    result = result.clamp(0, 1)
-                    if detail > 0:
-                        result = return_detail(result, y, decode(on_device.latent).clamp(0, 1), detail, mask)
-                    result = transfer_colour(result, y, colour, known)
+                    if needs_detail:
+                        missing = lost(y, decode(on_device.latent), known)
+                        result = return_detail(result, missing, detail, mask, on_device.detail)
+                    result = transfer_colour(result.clamp(0, 1), y, colour, known)
             result = result.clamp(0, 1).cpu()
             if path.photograph is not None:
                 result = assemble(result, path.photograph, path.mask)
@@ -113,7 +113,7 @@ def _inputs() -> list[io.Input]:
             max=1.0,
             step=0.01,
             optional=True,
-            tooltip="How much of the way that the ascent went: 0 = the photograph as the VAE gives it back, 1 = all.",
+            tooltip="How much of the way that the ascent went: 0 = none of it, where it began, 1 = all.",
         ),
         io.Combo.Input(
             "colour",
@@ -131,7 +131,7 @@ def _inputs() -> list[io.Input]:
             max=1.0,
             step=0.05,
             optional=True,
-            tooltip="Share of what the VAE lost that is added back: fine detail, but noise as well. With strength 0 "
-            "and detail 1 the result is the photograph itself.",
+            tooltip="Share of what the VAE lost that is added back, besides what DMAP Optimize took: fine detail, but "
+            "noise as well. With strength 0 and detail 1 the result is the photograph itself.",
         ),
     ]

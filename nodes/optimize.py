@@ -10,6 +10,8 @@ from comfy_api.latest import io
 
 from ..dmap.ascent import Ascent
 from ..dmap.degradations import Degradation
+from ..dmap.detail import AUTO as DETAIL_AUTO
+from ..dmap.detail import DETAILS
 from ..dmap.fidelity import FIDELITIES
 from ..dmap.gradients import AUTO, GRADIENTS
 from ..dmap.rules import RULES
@@ -75,13 +77,14 @@ class DMAPOptimize(io.ComfyNode):
         feather: int = 8,
         preset: str = CUSTOM,
         gradient: str = AUTO,
+        detail: str = DETAIL_AUTO,
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
         widgets = {
             "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
             "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
-            "shift": shift, "seed": seed, "gradient": gradient,
+            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail,
         }  # fmt: skip
         with images.named_errors(NODE):
             named = with_preset(preset, "optimize", **widgets)
@@ -223,5 +226,14 @@ def _inputs() -> list[io.Input]:
             "solver steps (twice that with edict): auto 3N to 4N, exact, as memory allows; checkpoint 4N, exact, "
             "least memory; keep 3N, exact, most memory; sparse 2N to 2.5N, cosine to exact above 0.99 at the "
             "default settings; short_chain 2.5N to 3N, above 0.97, better than sparse with edict.",
+        ),
+        io.Combo.Input(
+            "detail",
+            options=list(DETAILS),
+            default=DETAIL_AUTO,
+            optional=True,
+            tooltip="Share of what the VAE lost of the photograph that is part of the picture: 1 begins at the "
+            "photograph itself, 0 at what the VAE gives back, without fine detail and noise. auto: for each image the "
+            "estimated share that is detail and not noise, at most 0.75.",
         ),
     ]

@@ -14,6 +14,7 @@ from ..ascent import Ascent, AscentSettings
 from ..chain import Chain
 from ..decoding import Decoding
 from ..denoiser import Denoiser
+from ..detail import DETAILS, with_detail
 from ..diffusers_adapter import from_diffusers, load_single_file
 from ..diffusion import LatentDiffusion, shipped
 from ..fidelity import FIDELITIES, fidelity
@@ -49,6 +50,11 @@ _OPTIONS: dict[str, tuple[list[str] | None, str]] = {
         [AUTO, *GRADIENTS],
         "how gradients pass through the network: auto is exact, as fast as memory allows; "
         "sparse is faster and nearly exact",
+    ),
+    "detail": (
+        list(DETAILS),
+        "share of what the autoencoder lost that is part of the picture; auto is the estimated share of "
+        "detail in it as opposed to noise",
     ),
     "shift": (None, "move the quality model's view at random by up to so many pixels; 0 is off"),
 }
@@ -204,7 +210,10 @@ def _prepare(
         layout.tile // ratio,
         lambda _: memory.free_bytes(model.device),
     )
-    ascent = Ascent(Chain(path, denoise, decode, strategy, decoding), objective, climb)
+    path, detail = with_detail(path, str(settings["detail"]), objective, decode)
+    ascent = Ascent(Chain(path, denoise, decode, strategy, decoding, detail), objective, climb)
+    assert path.detail is not None
+    ascent.trace.notes.append(f"detail: {float(path.detail[0]):.2f} of what the autoencoder lost")
     ascent.trace.notes.append(note)
     return ascent
 

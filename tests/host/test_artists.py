@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ both_models = pytest.mark.parametrize("models", ["demo", "sd"])
 def test_a_strength_that_holds(server: Server, tools: dict[str, Any], models: str) -> None:
     """0 is the autoencoder's round trip, 1 the method, monotone between; with all lost detail 0 is the photograph."""
     made = Restoration(tools, models=models)
-    best = made.optimise()
+    best = made.optimise(detail="0")
     encoded = made.graph.add("VAEDecode", samples=made.latent, vae=made.vae)
     whole = made.graph.add("ImageCrop", image=(encoded, 0), width=75, height=69, x=0, y=0)
     start = made.decode(best, strength=0.0, colour="off")
@@ -36,6 +37,26 @@ def test_a_strength_that_holds(server: Server, tools: dict[str, Any], models: st
     assert changes[3] > 2 * changes[0]
     assert read(outputs, exact)["inside"]["max"] < 1e-5
     assert 0 < read(outputs, coloured)["inside"]["max"] < (0.05 if models == "demo" else 1)
+
+
+@both_models
+def test_the_share_of_detail_that_the_ascent_took_comes_back(
+    server: Server, tools: dict[str, Any], models: str
+) -> None:
+    """With all of it the start is the photograph; Decode's own detail is of the rest; auto says what it took."""
+    made = Restoration(tools, models=models)
+    paths = {share: made.optimise(detail=share) for share in ("0", "0.5", "1", "auto")}
+    exact = made.compare(made.decode(paths["1"], strength=0.0, colour="off"), made.image)
+    rest = made.compare(made.decode(paths["0.5"], strength=0.0, colour="off", detail=1.0), made.image)
+    half = made.compare(made.decode(paths["0.5"], strength=0.0, colour="off"), made.image)
+    none = made.compare(made.decode(paths["0"], strength=0.0, colour="off"), made.image)
+    made.graph.add("PreviewImage", images=made.decode(paths["auto"]))
+    outputs = server.run(made.graph.prompt)
+    assert read(outputs, exact)["inside"]["max"] < 1e-5
+    assert read(outputs, rest)["inside"]["max"] < 1e-5
+    assert 1e-3 < read(outputs, half)["inside"]["mean"] < 0.7 * read(outputs, none)["inside"]["mean"]
+    assert trace(outputs, paths["1"])["rows"][0]["fidelity"][0] < 1e-4
+    assert re.search(r", detail 0\.[0-7]\d, ", outputs[paths["auto"]]["text"][0])
 
 
 @pytest.mark.parametrize(("latent", "models"), [("whole", "demo"), ("cropped", "demo"), ("whole", "sd")])
@@ -68,7 +89,7 @@ def test_degradations_are_undone(server: Server, tools: dict[str, Any]) -> None:
     chain = add("DMAPDegradationMotion", length=3.0, angle=20.0, before=(chain, 0))
     chain = add("DMAPDegradationJPEG", quality=60, before=(chain, 0))
     chain = add("DMAPDegradationInpaint", mask=mask, before=(chain, 0))
-    known, blind = made.optimise(degradation=(chain, 0), feather=0), made.optimise()
+    known, blind = made.optimise(degradation=(chain, 0), feather=0, detail="0"), made.optimise(detail="0")
     for node in (known, blind):
         add("PreviewImage", images=made.decode(node))
     outputs = server.run(made.graph.prompt)
