@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import comparison, cost, denoiser, restore, step
+from benchmarks import comparison, cost, denoiser, detail, restore, step
 from dmap.training.data import heldout_names
 from scripts import niqe
 from scripts.demo import SAMPLE, pixels
@@ -137,3 +137,20 @@ def test_the_comparison_writes_its_document(tmp_path: Path, monkeypatch: pytest.
     assert report["mixture"]["verdict"] in text
     assert "more than 640" in text or "| 0.5 |" in text
     assert f"`dmap_judge` {report['facts'][-1]['fingerprint'][:8]}" in text
+
+
+def test_what_a_share_of_the_lost_detail_is_worth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    array = photograph(1, 128)[0].mul(255).byte().permute(1, 2, 0).numpy()
+    for name in sorted(heldout_names())[:2]:
+        Image.fromarray(array).save(tmp_path / name)
+    monkeypatch.setattr("sys.argv", ["detail", "--photos", str(tmp_path), "--count", "1", "--size", "128"])
+    detail.main()
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0] == "| share | 0 | 0.25 | 0.5 | 0.75 | 1 | auto | uncapped |"
+    values = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines[2:]}
+    assert len(values) == 13
+    blurred = [float(cell.split()[0]) for cell in values["blur 0.8"]]
+    assert blurred[:5] == sorted(blurred[:5])  # a blurred photograph is best left whole
+    assert blurred[3] <= blurred[5] + 0.01 <= blurred[6] + 0.02
