@@ -41,7 +41,7 @@ def test_every_method_runs_and_the_ascents_climb(tools: methods.Tools, title: st
 
 def test_a_batch_is_restored_as_its_images_alone(tools: methods.Tools) -> None:
     y = torch.cat([photograph(1, 96, seed).float() for seed in (0, 1)])
-    method = methods.METHODS[methods.OURS]
+    method = methods.METHODS[methods.DEFAULTS]
     together = methods.restore(tools, y, method, SHORT).image
     alone = methods.restore(tools, y[1:], method, SHORT).image
     assert float((together[1:] - alone).abs().max()) < 1e-3
@@ -50,7 +50,7 @@ def test_a_batch_is_restored_as_its_images_alone(tools: methods.Tools) -> None:
 def test_colour_and_brightness_are_held(tools: methods.Tools) -> None:
     """The fidelity in use holds what quality models care little for."""
     y = pixels(SAMPLE)[..., 100:228, 160:288]
-    done = methods.restore(tools, y, methods.METHODS[methods.OURS], methods.Budget(iterations=8))
+    done = methods.restore(tools, y, methods.METHODS[methods.DEFAULTS], methods.Budget(iterations=8))
     drift = torch.nn.functional.avg_pool2d(done.image - y, 32).square().mean().sqrt()
     assert float(drift) < 0.006
 

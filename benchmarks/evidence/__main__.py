@@ -23,7 +23,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
     parser.add_argument("--out", type=Path, required=True, help="folder for tables, figures and finished work")
     parser.add_argument("--search", action="store_true", help="search step sizes and defaults on the tuning half")
-    parser.add_argument("--count", type=int, default=8, help="photographs")
+    parser.add_argument("--count", type=int, default=18, help="photographs")
     parser.add_argument("--each", type=int, default=2, help="degradations of each photograph")
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the work; each needs 3 GB of memory")
     parser.add_argument("--curve-photos", type=int, default=2, help="photographs for the curves over the prior weight")

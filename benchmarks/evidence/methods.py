@@ -13,6 +13,7 @@ from torch import Tensor
 from dmap.ascent import Ascent, AscentSettings
 from dmap.chain import Chain
 from dmap.denoiser import Denoiser
+from dmap.detail import with_detail
 from dmap.diffusion import LatentDiffusion, shipped
 from dmap.fidelity import fidelity
 from dmap.gradients import ALL, make_gradient
@@ -35,6 +36,7 @@ class Method:
             "pixels", "latent" (of the autoencoder) or "diffusion".
         step_size: of the ascent; ``--search`` found it for each method.
         solver, strength, steps, gradient: of the diffusion path.
+        detail: share of what the autoencoder lost that is part of the image, or "auto".
     """
 
     space: str
@@ -43,6 +45,7 @@ class Method:
     strength: float = float(DEFAULT["strength"])
     steps: int = int(DEFAULT["steps"])
     gradient: str = "sparse"
+    detail: str = str(DEFAULT["detail"])
 
     @property
     def ascends(self) -> bool:
@@ -61,7 +64,7 @@ METHODS = {
     "MAP in diffusion, nodes' defaults": Method("diffusion", float(DEFAULT["step_size"])),
     "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=6, gradient="keep"),
 }
-OURS, DEFAULTS = "MAP in diffusion", "MAP in diffusion, nodes' defaults"
+DEFAULTS = "MAP in diffusion, nodes' defaults"
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,9 @@ def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budge
         int(DEFAULT["shift"]),
     )
     settings = AscentSettings(budget.iterations, str(DEFAULT["rule"]), method.step_size, budget.target)
-    return Ascent(Chain(path, denoise, decode, make_gradient(method.gradient, kept=ALL)), objective, settings)
+    path, detail = with_detail(path, method.detail, objective, decode)
+    gradient = make_gradient(method.gradient, kept=ALL)
+    return Ascent(Chain(path, denoise, decode, gradient, detail=detail), objective, settings)
 
 
 def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Restored:

@@ -17,7 +17,7 @@ from .tables import Row
 LATENT_SIZES = (0.02, 0.04, 0.08)
 STEP_SIZES = {"pixels": (0.002, 0.004, 0.008), "latent": LATENT_SIZES, "diffusion": LATENT_SIZES}
 STRENGTHS = (0.2, 0.4)
-FIDELITY_WEIGHTS = (60.0, 240.0, 480.0)
+FIDELITY_WEIGHTS = (240.0, 400.0)
 
 
 def _reached(tools: Tools, batches: list[Cells], method: Method, budget: Budget, name: str) -> list[Row]:
