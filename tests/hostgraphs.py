@@ -49,6 +49,7 @@ def restore(graph: Any, parts: dict[str, Any], **options: Any) -> tuple[str, str
         "target_score": 150.0,
         "shift": 4,
         "seed": 0,
+        "detail": "0",
     }
     optimise = graph.add(
         "DMAPOptimize",
@@ -84,8 +85,9 @@ def ksampler(graph: Any, parts: dict[str, Any], prefix: str) -> str:
 
 SETTINGS = {
     "iterations": 1, "prior_weight": 1.0, "fidelity": "nlpd_colour", "fidelity_weight": 10.0, "rule": "adam",
-    "step_size": 0.03, "target_score": 200.0, "shift": 0, "seed": 0,
+    "step_size": 0.03, "target_score": 200.0, "shift": 0, "seed": 0, "detail": "0",
 }  # fmt: skip
+"""With none of the lost detail: with it an ascent may begin where it is best already, and what it does is not seen."""
 
 
 class Restoration:

@@ -13,7 +13,7 @@ from torch import Tensor
 from dmap.ascent import Ascent, AscentSettings
 from dmap.chain import Chain
 from dmap.denoiser import Denoiser
-from dmap.detail import with_detail
+from dmap.detail import estimated_share, lost, weighted, with_detail
 from dmap.diffusion import LatentDiffusion, shipped
 from dmap.fidelity import fidelity
 from dmap.gradients import ALL, make_gradient
@@ -32,8 +32,9 @@ class Method:
     """One way to restore.
 
     Attributes:
-        space: "input", "non-local means", "autoencoder" (its round trip alone), or where a MAP ascent moves:
-            "pixels", "latent" (of the autoencoder) or "diffusion".
+        space: "input", "non-local means", "autoencoder" (its round trip alone), "start" (with the estimated share of
+            what that lost: where the ascents begin), or where a MAP ascent moves: "pixels", "latent" (of the
+            autoencoder) or "diffusion".
         step_size: of the ascent; ``--search`` found it for each method.
         solver, strength, steps, gradient: of the diffusion path.
         detail: share of what the autoencoder lost that is part of the image, or "auto".
@@ -57,6 +58,7 @@ METHODS = {
     "input": Method("input"),
     "non-local means": Method("non-local means"),
     "autoencoder alone": Method("autoencoder"),
+    "autoencoder and detail": Method("start"),
     "MAP on pixels": Method("pixels", 0.004),
     "MAP in the autoencoder's latent": Method("latent", 0.04),
     "MAP in diffusion, EDICT": Method("diffusion", 0.08, solver="edict", gradient="keep"),
@@ -154,9 +156,13 @@ def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) ->
         return Restored(photograph, none, 0.0)
     if method.space == "non-local means":
         return Restored(_non_local_means(photograph), none, 0.0)
-    if method.space == "autoencoder":
+    if method.space in ("autoencoder", "start"):
         with torch.no_grad():
-            return Restored(tools.diffusion.decode(tools.diffusion.encode(photograph)).clamp(0, 1), none, 0.0)
+            image = tools.diffusion.decode(tools.diffusion.encode(photograph))
+            if method.space == "start":
+                missing = lost(photograph, image)
+                image = image + weighted(missing, estimated_share(photograph, missing))
+            return Restored(image.clamp(0, 1), none, 0.0)
     ascent = start_ascent(tools, photograph, method, budget)
     ascent.run()
     assert ascent.image is not None

@@ -46,7 +46,7 @@ def compared(options: argparse.Namespace, budget: Budget, share: Share) -> list[
     files = split(options.photos, tuning=False)[: options.count]
     for seed in options.seeds:
         tools, store = Tools.of_seed(seed), Store(options.out / "cells" / f"seed{seed}", share)
-        names = METHODS if seed == 0 else ("input", "autoencoder alone", *CURVES)
+        names = METHODS if seed == 0 else ("input", "autoencoder alone", "autoencoder and detail", *CURVES)
         methods = {name: METHODS[name] for name in names}
         for index, file in enumerate(files if seed == 0 else files[::3]):
             work = partial(_every, judges, tools, methods, budget, file, index, options)
@@ -99,7 +99,7 @@ def write(options: argparse.Namespace, budget: Budget) -> None:
         if rare := {(row["photo"], row["degradation"]) for row in rows if row["method"] in RARE}:
             half = [row for row in rows if (row["photo"], row["degradation"]) in rare]
             text += f"On the {len(rare)} of them that the slow methods restored as well:\n\n{tables.means(half)}\n"
-        for other in ("input", "autoencoder alone"):
+        for other in ("input", "autoencoder alone", "autoencoder and detail"):
             text += f"Minus {other}:\n\n{tables.differences(rows, other)}\n"
     text += "### At equal prior score\n\n"
     text += "".join(f"{tables.at_equal_score(weights, DEFAULTS, other)}\n" for other in CURVES[:-1])
@@ -110,8 +110,9 @@ def write(options: argparse.Namespace, budget: Budget) -> None:
 
 
 def show(options: argparse.Namespace, budget: Budget) -> None:
-    """Contact sheets: every method on four degradations, and what a prior without fidelity does to each space."""
+    """Contact sheets: the methods on four degradations, and what a prior without fidelity does to each space."""
     tools, rows, failures = Tools(), [], []
+    shown = {name: method for name, method in METHODS.items() if name not in RARE}
     files = split(options.photos, tuning=False)
     wild = replace(budget, fidelity_weight=0.0, target=200.0, iterations=2 * budget.iterations)
     for index, degradation in enumerate(SHEET):
@@ -119,7 +120,7 @@ def show(options: argparse.Namespace, budget: Budget) -> None:
         every = make(file, 0, 12, options.size)
         at = every.degradations.index(degradation)
         clean, degraded = every.clean[at : at + 1], every.degraded[at : at + 1]
-        found = {name: restore(tools, degraded, method, budget).image[0] for name, method in METHODS.items()}
+        found = {name: restore(tools, degraded, method, budget).image[0] for name, method in shown.items()}
         rows.append((f"{file.stem}: {degradation}", {"clean": clean[0], **found}))
         failing = {name: restore(tools, degraded, METHODS[name], wild).image[0] for name in ("input", *CURVES)}
         scores = ", ".join(f"{float(tools.prior(image[None])):.0f}" for image in failing.values())
