@@ -95,9 +95,11 @@ def with_detail(
     if detail not in DETAILS:
         raise ValueError(f"detail: got {detail!r}, choose one of {', '.join(DETAILS)}")
     share = path.detail if detail == AUTO else path.scale.new_full((path.batch,), float(detail))
+    if share is not None and not bool(share.any()):
+        return replace(path, detail=share), None
     with torch.no_grad():
         round_trip = decode(path.latent)
         missing = lost(objective.backdrop, round_trip, known)
         if share is None:
             share = estimated_share(objective.backdrop, missing, known)
-    return replace(path, detail=share), weighted(missing, share) if bool(share.any()) else None
+    return replace(path, detail=share), weighted(missing, share)

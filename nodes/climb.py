@@ -195,7 +195,6 @@ KEYS = (
     "target_score",
     "shift",
     "seed",
-    "detail",
 )
 
 
