@@ -41,7 +41,7 @@ class Restoration:
         found: str = add(
             "DMAPOptimize", path=(invert, 0), vae=(self.loader, 2), prior=(prior, 0), image=(image, 0),
             iterations=iterations, prior_weight=1.0, fidelity="nlpd", fidelity_weight=1.0, rule="adam", step_size=0.02,
-            target_score=150.0, shift=0, seed=0, **({} if gradient is None else {"gradient": gradient}),
+            target_score=150.0, shift=0, seed=0, detail="0", **({} if gradient is None else {"gradient": gradient}),
         )  # fmt: skip
         decoded = add("DMAPDecode", path=(found, 0), vae=(self.loader, 2))
         add("PreviewImage", images=(decoded, 0))
