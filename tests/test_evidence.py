@@ -119,7 +119,10 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for index, name in enumerate(sorted(heldout_names())[:4]):
         array = photograph(1, 256, index)[0].mul(255).byte().permute(1, 2, 0).numpy()
         Image.fromarray(array).save(tmp_path / name)
-    few = {name: replace(methods.METHODS[name]) for name in ("input", "autoencoder alone", *run.CURVES)}
+    few = {
+        name: replace(methods.METHODS[name])
+        for name in ("input", "autoencoder alone", "autoencoder and detail", *run.CURVES)
+    }
     monkeypatch.setattr(methods, "METHODS", few)
     monkeypatch.setattr(run, "METHODS", few)
     monkeypatch.setattr(run, "WEIGHTS", (1.0,))
@@ -128,7 +131,7 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     arguments = ["--photos", str(tmp_path), "--out", str(out), "--size", "176", "--iterations", "1", "--seeds", "0"]
     assert command.main([*arguments, "--each", "1"]) == 0
     text = (out / "evidence.md").read_text()
-    assert "| blur | MAP in diffusion |" in text
+    assert "| blur | MAP in diffusion, nodes' defaults |" in text
     assert all((out / name).stat().st_size > 0 for name in ("evidence.csv", "curves.csv", "curves.png", "sheet.jpg"))
     kept = next((out / "cells" / "seed0").glob("*.json"))
     before = kept.stat().st_mtime_ns
