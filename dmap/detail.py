@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from .chain import Decoder
-from .objective import Objective
 from .path import Path
 
 AUTO = "auto"
@@ -75,14 +74,14 @@ def weighted(missing: Tensor, share: Tensor) -> Tensor:
 
 
 def with_detail(
-    path: Path, detail: str, objective: Objective, decode: Decoder, known: Tensor | None = None
+    path: Path, detail: str, photograph: Tensor, decode: Decoder, known: Tensor | None = None
 ) -> tuple[Path, Tensor | None]:
     """A path with the share of what was lost that is part of its picture.
 
     Args:
-        path: of the objective's backdrop; where an earlier ascent has given it a share, "auto" keeps that.
+        path: of the photograph; where an earlier ascent has given it a share, "auto" keeps that.
         detail: one of ``DETAILS``; "auto" takes ``estimated_share``.
-        objective: of the ascent that is to begin.
+        photograph: (B, 3, h, w) in [0, 1].
         decode: latent -> image.
         known: as of ``lost``.
 
@@ -99,7 +98,7 @@ def with_detail(
         return replace(path, detail=share), None
     with torch.no_grad():
         round_trip = decode(path.latent)
-        missing = lost(objective.backdrop, round_trip, known)
+        missing = lost(photograph, round_trip, known)
         if share is None:
-            share = estimated_share(objective.backdrop, missing, known)
+            share = estimated_share(photograph, missing, known)
     return replace(path, detail=share), weighted(missing, share)

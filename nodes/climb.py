@@ -91,7 +91,7 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
     detail = None
     if whole is not None:  # with a known reduction the photograph may be smaller than the picture
         known = None if problem.path.known is None else problem.path.known.to(host.device)
-        path, detail = with_detail(path, str(widgets["detail"]), objective, decode, known)
+        path, detail = with_detail(path, str(widgets["detail"]), backdrop, decode, known)
     chain = Chain(path, denoise, decode, strategy, host.decode, detail)
     settings = AscentSettings(*(widgets[key] for key in ("iterations", "rule", "step_size", "target_score")))
     ascent = Ascent(

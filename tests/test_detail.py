@@ -37,14 +37,14 @@ def problem(batch: slice = slice(0, 2)) -> tuple[Path, Objective]:
 
 def test_with_all_of_it_an_ascent_begins_at_the_photograph() -> None:
     path, objective = problem()
-    path, detail = with_detail(path, "1", objective, decode)
+    path, detail = with_detail(path, "1", objective.photograph, decode)
     chain = Chain(path, network_denoiser(), decode, detail=detail)
     assert torch.allclose(chain(chain.start()), objective.photograph, atol=1e-9)
 
 
 def test_without_it_the_chain_is_the_decoder_alone() -> None:
     path, objective = problem()
-    kept, detail = with_detail(path, "0", objective, decode)
+    kept, detail = with_detail(path, "0", objective.photograph, decode)
     assert detail is None
     assert kept.detail is not None
     assert kept.detail.tolist() == [0.0, 0.0]
@@ -52,12 +52,12 @@ def test_without_it_the_chain_is_the_decoder_alone() -> None:
 
 def test_auto_takes_detail_and_leaves_noise() -> None:
     path, objective = problem()
-    both, _ = with_detail(path, "auto", objective, decode)
+    both, _ = with_detail(path, "auto", objective.photograph, decode)
     assert both.detail is not None
     assert both.detail[0] == MOST
     assert both.detail[1] < 0.3
     alone, objective = problem(slice(1, 2))
-    second, _ = with_detail(alone, "auto", objective, decode)
+    second, _ = with_detail(alone, "auto", objective.photograph, decode)
     assert second.detail is not None
     assert second.detail[0] == both.detail[1]
 
@@ -88,7 +88,7 @@ def test_what_lies_in_a_hole_is_no_detail() -> None:
     path, objective = problem()
     known = torch.ones(1, 1, 32, 32, dtype=path.latent.dtype)
     known[..., :8] = 0
-    _, detail = with_detail(path, "1", objective, decode, known)
+    _, detail = with_detail(path, "1", objective.photograph, decode, known)
     assert detail is not None
     assert float(detail[..., :8].abs().max()) == 0
     assert float(detail[..., 8:].abs().max()) > 0
@@ -96,7 +96,7 @@ def test_what_lies_in_a_hole_is_no_detail() -> None:
 
 def test_the_image_of_an_ascent_comes_back_from_its_path(tmp_path: FilePath) -> None:
     path, objective = problem()
-    path, detail = with_detail(path, "0.5", objective, decode)
+    path, detail = with_detail(path, "0.5", objective.photograph, decode)
     chain = Chain(path, network_denoiser(), decode, detail=detail)
     ascent = Ascent(chain, objective, AscentSettings(3, step_size=1e-3, target_score=101.0))
     ascent.run()
@@ -114,8 +114,8 @@ def test_the_image_of_an_ascent_comes_back_from_its_path(tmp_path: FilePath) -> 
 
 def test_an_ascent_that_goes_on_keeps_its_share() -> None:
     path, objective = problem()
-    first, _ = with_detail(path, "0.75", objective, decode)
-    again, detail = with_detail(first, "auto", objective, decode)
+    first, _ = with_detail(path, "0.75", objective.photograph, decode)
+    again, detail = with_detail(first, "auto", objective.photograph, decode)
     assert again.detail is not None
     assert again.detail.tolist() == [0.75, 0.75]
     assert detail is not None
@@ -124,7 +124,7 @@ def test_an_ascent_that_goes_on_keeps_its_share() -> None:
 
 def test_a_file_with_an_impossible_share_is_refused(tmp_path: FilePath) -> None:
     path, objective = problem()
-    path, _ = with_detail(path, "1", objective, decode)
+    path, _ = with_detail(path, "1", objective.photograph, decode)
     assert path.detail is not None
     path.detail[0] = 1.5
     path.save(tmp_path / "path.safetensors")
@@ -135,4 +135,4 @@ def test_a_file_with_an_impossible_share_is_refused(tmp_path: FilePath) -> None:
 def test_another_name_is_named() -> None:
     path, objective = problem()
     with pytest.raises(ValueError, match=r"detail: got 'half', choose one of " + DETAILS[0]):
-        with_detail(path, "half", objective, decode)
+        with_detail(path, "half", objective.photograph, decode)

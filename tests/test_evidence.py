@@ -119,10 +119,7 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for index, name in enumerate(sorted(heldout_names())[:4]):
         array = photograph(1, 256, index)[0].mul(255).byte().permute(1, 2, 0).numpy()
         Image.fromarray(array).save(tmp_path / name)
-    few = {
-        name: replace(methods.METHODS[name])
-        for name in ("input", "autoencoder alone", "autoencoder and detail", *run.CURVES)
-    }
+    few = {name: replace(methods.METHODS[name]) for name in (*run.REFERENCES, *run.CURVES)}
     monkeypatch.setattr(methods, "METHODS", few)
     monkeypatch.setattr(run, "METHODS", few)
     monkeypatch.setattr(run, "WEIGHTS", (1.0,))

@@ -144,7 +144,7 @@ def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budge
         int(DEFAULT["shift"]),
     )
     settings = AscentSettings(budget.iterations, str(DEFAULT["rule"]), method.step_size, budget.target)
-    path, detail = with_detail(path, method.detail, objective, decode)
+    path, detail = with_detail(path, method.detail, photograph, decode)
     gradient = make_gradient(method.gradient, kept=ALL)
     return Ascent(Chain(path, denoise, decode, gradient, detail=detail), objective, settings)
 

@@ -24,6 +24,8 @@ ALL: Share = (0, 1)
 """The only process does everything."""
 WEIGHTS = (0.25, 1.0, 4.0, 16.0)
 CURVES = ("MAP on pixels", "MAP in the autoencoder's latent", DEFAULTS)
+REFERENCES = ("input", "autoencoder alone", "autoencoder and detail")
+"""What the methods are compared with."""
 RARE = ("MAP in diffusion", "MAP in diffusion, EDICT", "MAP in diffusion, full path")
 """Slow, and only on every fourth photograph."""
 SHEET = ("noise 25", "mixed strong", "jpeg 15", "blur 1.6")
@@ -46,7 +48,7 @@ def compared(options: argparse.Namespace, budget: Budget, share: Share) -> list[
     files = split(options.photos, tuning=False)[: options.count]
     for seed in options.seeds:
         tools, store = Tools.of_seed(seed), Store(options.out / "cells" / f"seed{seed}", share)
-        names = METHODS if seed == 0 else ("input", "autoencoder alone", "autoencoder and detail", *CURVES)
+        names = METHODS if seed == 0 else (*REFERENCES, *CURVES)
         methods = {name: METHODS[name] for name in names}
         for index, file in enumerate(files if seed == 0 else files[::3]):
             work = partial(_every, judges, tools, methods, budget, file, index, options)
@@ -97,9 +99,9 @@ def write(options: argparse.Namespace, budget: Budget) -> None:
         quick = [row for row in rows if row["method"] not in RARE]
         text += f"### Prior of training seed {seed}: {len(cells)} cells\n\n{tables.means(quick)}\n"
         if rare := {(row["photo"], row["degradation"]) for row in rows if row["method"] in RARE}:
-            half = [row for row in rows if (row["photo"], row["degradation"]) in rare]
-            text += f"On the {len(rare)} of them that the slow methods restored as well:\n\n{tables.means(half)}\n"
-        for other in ("input", "autoencoder alone", "autoencoder and detail"):
+            there = [row for row in rows if (row["photo"], row["degradation"]) in rare]
+            text += f"On the {len(rare)} of them that the slow methods restored as well:\n\n{tables.means(there)}\n"
+        for other in REFERENCES:
             text += f"Minus {other}:\n\n{tables.differences(rows, other)}\n"
     text += "### At equal prior score\n\n"
     text += "".join(f"{tables.at_equal_score(weights, DEFAULTS, other)}\n" for other in CURVES[:-1])

@@ -210,7 +210,7 @@ def _prepare(
         layout.tile // ratio,
         lambda _: memory.free_bytes(model.device),
     )
-    path, detail = with_detail(path, str(settings["detail"]), objective, decode)
+    path, detail = with_detail(path, str(settings["detail"]), photograph, decode)
     ascent = Ascent(Chain(path, denoise, decode, strategy, decoding, detail), objective, climb)
     assert path.detail is not None
     ascent.trace.notes.append(f"detail: {float(path.detail[0]):.2f} of what the autoencoder lost")
