@@ -31,6 +31,7 @@ class QualityNet(nn.Module):
 
     Args:
         widths: channels of the stages; each stage halves the resolution.
+        fine: residual pairs of convolutions at full resolution, before the stages.
         operations: where layers come from; the host passes its own namespace.
     """
 
@@ -40,6 +41,7 @@ class QualityNet(nn.Module):
     def __init__(
         self,
         widths: tuple[int, ...] = (32, 64, 96, 128),
+        fine: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         operations: Any = nn,
@@ -47,6 +49,9 @@ class QualityNet(nn.Module):
         super().__init__()
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.stem = operations.Conv2d(self.features, widths[0], 3, padding=1, **factory)
+        self.fine = nn.ModuleList()
+        for _ in range(2 * fine):
+            self.fine.append(operations.Conv2d(widths[0], widths[0], 3, padding=1, **factory))
         self.first, self.second, self.wider = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for index, width in enumerate(widths):
             self.first.append(operations.Conv2d(width, width, 3, padding=1, **factory))
@@ -70,7 +75,14 @@ class QualityNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Quality (B,) in 0..100, higher better, of (B, 3, h, w) in [0, 1], sides at least 64."""
-        hidden, pooled = nn.functional.silu(self.stem(self.inputs(image))), []
+        return self.read(self.inputs(image))
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """Quality (B,) of the features (B, 10, h, w) that ``inputs`` makes."""
+        hidden, pooled = self.stem(inputs), []
+        for first, second in zip(self.fine[::2], self.fine[1::2], strict=True):
+            hidden = hidden + second(nn.functional.silu(first(nn.functional.silu(hidden))))
+        hidden = nn.functional.silu(hidden)
         for index, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             hidden = blur(hidden, stride=2)
             if index > 0:

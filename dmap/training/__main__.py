@@ -27,12 +27,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, required=True, help="folder of photographs (jpg, png, webp)")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
     parser.add_argument("--minutes", type=float, help="training time; a later run resumes and adds up")
+    parser.add_argument("--rate", type=float, help="peak learning rate, for larger batches")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps even if there is time")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness")
     parser.add_argument(
         "--start", type=Path, help="train this finished model further at half the rate (of an autoencoder: its decoder)"
     )
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with bfloat16 arithmetic (avx512_bf16)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
+    parser.add_argument("--batch", type=int, help="crops a step, instead of the number that suits two cores")
+    parser.add_argument("--workers", type=int, default=0, help="processes that degrade crops beside the training")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for PyTorch's own choice")
     return parser.parse_args(arguments)
 
@@ -44,8 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(options.threads)
     train, minutes, rate = RECIPES[options.model]
     budget = minutes if options.minutes is None else options.minutes
-    rate = rate / 2 if options.start else rate
-    settings = LoopSettings(minutes=budget, rate=rate, most_steps=options.steps, bf16=options.bf16, start=options.start)
+    rate = options.rate or (rate / 2 if options.start else rate)
+    settings = LoopSettings(
+        minutes=budget,
+        rate=rate,
+        most_steps=options.steps,
+        bf16=options.bf16,
+        start=options.start,
+        device=options.device,
+        batch=options.batch,
+        workers=options.workers,
+    )
     try:
         train(options.photos, options.out, settings, options.seed)
     except ValueError as error:

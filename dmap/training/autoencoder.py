@@ -81,10 +81,11 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         network.analysis.requires_grad_(False)
 
     def loss(model: nn.Module, step: int) -> Tensor:
-        clean = crops.batch(BATCH, SIDE)
+        clean = crops.batch(settings.batch or BATCH, SIDE)
         if step % 4 == 0:  # photographs to be restored are noisy and soft; the code must hold them too
             strength = float(torch.rand((), generator=generator))
             clean = gaussian_noise(gaussian_blur(clean, 0.3 + strength), 0.1 * strength, generator)
+        clean = clean.to(settings.device)
         latent = model.encode(clean * 2 - 1)  # type: ignore[operator]
         spread = latent.detach().std(dim=(0, 2, 3), keepdim=True)
         back = model.decode(latent + LATENT_NOISE * spread * torch.randn_like(latent))  # type: ignore[operator]

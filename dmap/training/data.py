@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def load_scaled(file: Path, factor: float) -> Tensor:
         return to_tensor(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
 
 
+def load_all_scaled(files: Iterable[Path], factors: Sequence[float]) -> Iterator[Tensor]:
+    """Every photograph at each scale, by several threads."""
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(lambda job: load_scaled(*job), [(file, factor) for file in files for factor in factors])
+
+
 def centre_crop(file: Path, side: int) -> Tensor:
     """The largest centred square of a photograph, scaled to ``side``: (3, side, side) float32 in [0, 1]."""
     with Image.open(file) as image:
@@ -74,12 +81,7 @@ class Crops:
     @classmethod
     def load(cls, files: Iterable[Path], factors: Sequence[float], smallest: int, generator: torch.Generator) -> Crops:
         """Load photographs at each scale at which both sides are still at least ``smallest``."""
-        images = [
-            image
-            for file in files
-            for factor in factors
-            if min((image := load_scaled(file, factor)).shape[1:]) >= smallest
-        ]
+        images = [image for image in load_all_scaled(files, factors) if min(image.shape[1:]) >= smallest]
         if not images:
             raise ValueError(
                 f"photos: none is large enough; sides of at least {smallest * min(factors):.0f} px are needed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import torch
@@ -10,33 +11,37 @@ from torch import Tensor, nn
 from ..denoiser import from_network
 from ..models import Autoencoder, LatentDenoiser, load_model, save_model
 from ..schedule import scaled_linear_betas, sigmas_from_betas
-from .data import centre_crop, list_photos, load_scaled
+from .data import centre_crop, list_photos, load_all_scaled
 from .loop import Loop, LoopSettings
 
-FACTORS = (1.5, 2.0, 3.0, 4.0)
+FACTORS = (1.5, 1.8, 2.2, 2.7, 3.3, 4.0)
+COPIES = {"cpu": 2, "cuda": 8}
+"""Each photograph is encoded so often at each scale, half of them mirrored, each beginning at another pixel; on a CPU
+encoding takes minutes."""
 SIDE, BATCH = 32, 16
 """Latent crops of 32x32 are photographs of 128 px."""
+WIDE = 4
+"""Every so many steps a quarter of the crops, of twice the side: what is far apart is to be learnt as well."""
 OFTEN, SHARE = 600, 0.75
 """Timesteps below 600 are drawn three times out of four: restoration works there."""
 TABLE = sigmas_from_betas(scaled_linear_betas())
 
 
-def encode_all(network: Autoencoder, files: list[Path]) -> list[Tensor]:
-    """Latents of every photograph at every scale, and of its mirror image, (8, h, w) float16 each."""
-    latents = []
+def encode_all(network: Autoencoder, files: list[Path], generator: torch.Generator) -> list[Tensor]:
+    """Latents of every photograph at every scale, ``COPIES`` of each, (8, h, w) float16 on the generator's device."""
+    latents, device = [], generator.device
     with torch.no_grad():
-        for file in files:
-            for factor in FACTORS:
-                image = load_scaled(file, factor)
-                height, width = (extent // 4 * 4 for extent in image.shape[1:])
-                if min(height, width) < 4 * SIDE:
-                    continue
-                pixels = image[None, :, :height, :width].float() / 127.5 - 1
-                both = torch.cat([pixels, pixels.flip(3)])
-                latents += [latent.half() for latent in network.encode(both)]
+        for image in load_all_scaled(files, FACTORS):
+            height, width = ((extent - 3) // 4 * 4 for extent in image.shape[1:])
+            if min(height, width) < 4 * SIDE:
+                continue
+            for number in range(COPIES[device.type]):
+                top, left = torch.randint(4, (2,), generator=generator, device=device).tolist()
+                pixels = image[None, :, top : top + height, left : left + width].to(device).float() / 127.5 - 1
+                latents.append(network.encode(pixels.flip(3) if number % 2 else pixels)[0].half())
     if not latents:
         raise ValueError(
-            f"photos: none is large enough; sides of at least {int(4 * SIDE * min(FACTORS))} px are needed"
+            f"photos: none is large enough; sides of at least {int(4 * SIDE * min(FACTORS)) + 6} px are needed"
         )
     return latents
 
@@ -45,25 +50,30 @@ class LatentCrops:
     """Random crops of latents, images drawn in proportion to their area."""
 
     def __init__(self, latents: list[Tensor], generator: torch.Generator) -> None:
-        self.latents, self.generator = latents, generator
-        self.weights = torch.tensor([float(x[0].numel()) for x in latents])
+        self.generator = generator
+        self.sizes = torch.tensor([x.shape[1:] for x in latents], device=generator.device)
+        areas = self.sizes.prod(dim=1)
+        self.first, self.areas = areas.cumsum(0) - areas, areas
+        self.values = torch.cat([x.flatten(1).T for x in latents])
+        """(positions of all images, 8): a batch is one gathering of rows."""
 
     def batch(self, count: int, side: int) -> Tensor:
-        """(count, 8, side, side) float32."""
-        chosen = torch.multinomial(self.weights, count, replacement=True, generator=self.generator)
-        crops = []
-        for index in chosen.tolist():
-            latent = self.latents[index]
-            top, left = (
-                int(torch.randint(extent - side + 1, (1,), generator=self.generator)) for extent in latent.shape[1:]
-            )
-            crops.append(latent[:, top : top + side, left : left + side].float())
-        return torch.stack(crops)
+        """(count, 8, side, side) float32; images smaller than ``side`` are passed over."""
+        device = self.generator.device
+        weights = self.areas * (self.sizes.amin(dim=1) >= side)
+        chosen = torch.multinomial(weights.float(), count, replacement=True, generator=self.generator)
+        room = self.sizes[chosen] - side + 1
+        corner = (torch.rand(count, 2, generator=self.generator, device=device) * room).long().minimum(room - 1)
+        steps = torch.arange(side, device=device)
+        rows = (corner[:, :1] + steps) * self.sizes[chosen, 1:]
+        index = self.first[chosen, None, None] + rows[:, :, None] + (corner[:, 1:] + steps)[:, None]
+        return self.values[index].movedim(3, 1).float()
 
 
 def draw_timesteps(count: int, generator: torch.Generator) -> Tensor:
     """Timesteps (count,) in 0..999, stratified within the batch."""
-    position = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    device = generator.device
+    position = (torch.arange(count, device=device) + torch.rand(count, generator=generator, device=device)) / count
     low = position / SHARE * OFTEN
     high = OFTEN + (position - SHARE) / (1 - SHARE) * (1000 - OFTEN)
     return torch.where(position < SHARE, low, high).long().clamp(0, 999)
@@ -71,9 +81,9 @@ def draw_timesteps(count: int, generator: torch.Generator) -> Tensor:
 
 def v_loss(model: nn.Module, latents: Tensor, timesteps: Tensor, generator: torch.Generator) -> Tensor:
     """Squared error of the v-prediction, one an image (B,)."""
-    sigma = TABLE[timesteps].float().reshape(-1, 1, 1, 1)
+    sigma = TABLE.to(timesteps.device)[timesteps].float().reshape(-1, 1, 1, 1)
     alpha = (1 + sigma**2).rsqrt()
-    noise = torch.randn(latents.shape, generator=generator)
+    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
     target = alpha * noise - sigma * alpha * latents
     predicted = model(alpha * (latents + sigma * noise), timesteps.float())
     result: Tensor = (predicted - target).square().mean(dim=(1, 2, 3))
@@ -107,11 +117,13 @@ def sample(network: nn.Module, count: int, side: int, steps: int, seed: int) -> 
 
 def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     """Train on the latents of ``demo_autoencoder.safetensors`` in ``out``; writes ``demo_denoiser.safetensors``."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(settings.device).manual_seed(seed)
     torch.manual_seed(seed)
     autoencoder = load_model(out / "demo_autoencoder.safetensors", kind="autoencoder")
     assert isinstance(autoencoder, Autoencoder)
-    crops = LatentCrops(encode_all(autoencoder, list_photos(photos, heldout=False)), generator)
+    encoder = copy.deepcopy(autoencoder).to(settings.device)
+    crops = LatentCrops(encode_all(encoder, list_photos(photos, heldout=False), generator), generator)
+    largest = int(crops.sizes.amin(dim=1).max())
     network = LatentDenoiser().to(memory_format=torch.channels_last)
     if settings.start is not None:
         network.load_state_dict(load_model(settings.start, kind="denoiser").state_dict())
@@ -119,9 +131,11 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         nn.init.zeros_(network.head.weight)
         nn.init.zeros_(network.head.bias)
 
-    def loss(model: nn.Module, _step: int) -> Tensor:
-        latents = crops.batch(BATCH, SIDE)
-        return v_loss(model, latents, draw_timesteps(BATCH, generator), generator).mean()
+    def loss(model: nn.Module, step: int) -> Tensor:
+        count, side = settings.batch or BATCH, SIDE
+        if step % WIDE == 0 and largest >= 2 * SIDE:
+            count, side = max(1, count // 4), 2 * SIDE
+        return v_loss(model, crops.batch(count, side), draw_timesteps(count, generator), generator).mean()
 
     def export(average: nn.Module, step: int) -> None:
         try:

@@ -30,6 +30,9 @@ class LoopSettings:
         most_steps: stop after so many steps even if there is time.
         bf16: networks run in bfloat16 under autocast; weights and optimiser stay in fp32.
         start: a finished model to train further, where there is no checkpoint to resume from.
+        device: where networks are trained; what is exported lies on the CPU.
+        batch: crops a step, None for the recipe's own number, which suits two cores.
+        workers: processes that degrade crops beside the training, 0 for none.
     """
 
     minutes: float
@@ -39,6 +42,9 @@ class LoopSettings:
     most_steps: int = 10**9
     bf16: bool = False
     start: Path | None = None
+    device: str = "cpu"
+    batch: int | None = None
+    workers: int = 0
 
 
 class Loop:
@@ -48,13 +54,13 @@ class Loop:
         network: what is trained.
         folder: of checkpoint and log.
         settings: budget and optimiser.
-        export: called with the averaged network at each checkpoint.
+        export: called at each checkpoint with the averaged network, on the CPU, its own to change.
     """
 
     def __init__(
         self, network: nn.Module, folder: Path, settings: LoopSettings, export: Callable[[nn.Module, int], None]
     ) -> None:
-        self.network, self.settings, self.export = network, settings, export
+        self.network, self.settings, self.export = network.to(settings.device), settings, export
         self.average = copy.deepcopy(network).requires_grad_(False)
         self.optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate, betas=(0.9, 0.99))
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +76,7 @@ class Loop:
         while self.seconds < budget and self.step < self.settings.most_steps:
             for group in self.optimiser.param_groups:
                 group["lr"] = self._rate(self.seconds / budget)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16):
+            with torch.autocast(self.settings.device, torch.bfloat16, enabled=self.settings.bf16):
                 value = loss(self.network, self.step)
             self.optimiser.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]
@@ -79,12 +85,11 @@ class Loop:
             self._average()
             self.step += 1
             self.seconds = time.monotonic() - began
-            window.append(float(value.detach()))
+            window.append(value.detach())
             if self.seconds - logged > LOG_SECONDS:
                 logged = self.seconds
-                print(
-                    f"step {self.step} minutes {self.seconds / 60:.1f} loss {sum(window) / len(window):.5f}", flush=True
-                )
+                mean = float(torch.stack(window).mean())
+                print(f"step {self.step} minutes {self.seconds / 60:.1f} loss {mean:.5f}", flush=True)
                 window.clear()
             if time.monotonic() - saved > self.settings.save_minutes * 60:
                 saved = time.monotonic()
@@ -111,7 +116,7 @@ class Loop:
             tensors |= {f"adam.{index}.{key}": torch.as_tensor(value) for key, value in state.items()}
         meta = {"loop": json.dumps({"step": self.step, "seconds": self.seconds})}
         tensorfile.write(self.checkpoint, tensors, meta)
-        self.export(self.average, self.step)
+        self.export(copy.deepcopy(self.average).cpu(), self.step)
 
     def _resume(self) -> None:
         tensors, header = tensorfile.read(self.checkpoint, "checkpoint", "delete it to begin anew")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..fidelity import fidelity
-from ..models import Autoencoder, QualityNet, load_model, save_model
+from ..models import Autoencoder, QualityNet, load_model, read_model, save_model
 from .data import Crops, centre_crop, list_photos
 from .draw import Degrader, Draws, level
 from .loop import Loop, LoopSettings
 
 FACTORS = (1.5, 2.0, 3.0)
-SIDE = 96
+SIDE, MARGIN = 96, 16
+"""Crops are degraded with a margin and cut at random: no block of a JPEG is where the network could expect it."""
+FINE = 1
+"""Convolutions at full resolution: without them the gradient hardly knows noise and blocks from detail."""
 CLEAN, VERSIONS = 4, 3
 """Each batch: so many clean crops, of each so many degraded versions, which the ranking compares.
 
@@ -34,16 +40,25 @@ DISTANCE_SCALE = 0.28
 _nlpd = fidelity("nlpd")
 
 
+def score_of(network: nn.Module, image: Tensor) -> Tensor:
+    """The network's score (B,); the local normalisation, which takes differences, in full precision under autocast."""
+    with torch.autocast(image.device.type, enabled=False):
+        inputs = network.inputs(image)  # type: ignore[operator]
+    result: Tensor = network.read(inputs)  # type: ignore[operator]
+    return result
+
+
 def label(image: Tensor, clean: Tensor) -> Tensor:
     """Known quality (B,): 80 exp(-NLPD / 0.28) of each image against its clean original."""
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
         return CLEAN_SCORE * torch.exp(-_nlpd(image, clean) / DISTANCE_SCALE)
 
 
-def attack(network: nn.Module, image: Tensor, decode: nn.Module | None, draws: Draws) -> Tensor:
-    """A few normalised ascent steps on the network's score, on pixels or on the autoencoder's latent.
+def attack(score: Callable[[Tensor], Tensor], image: Tensor, decode: nn.Module | None, draws: Draws) -> Tensor:
+    """A few normalised ascent steps on a network's score, on pixels or on the autoencoder's latent.
 
     Args:
+        score: (B, 3, h, w) in [0, 1] -> (B,).
         image: (B, 3, h, w) in [0, 1].
         decode: the autoencoder, or None to move pixels.
     """
@@ -53,11 +68,11 @@ def attack(network: nn.Module, image: Tensor, decode: nn.Module | None, draws: D
     for _ in range(1 + int(draws.uniform(0, 4))):
         variable.requires_grad_(True)
         shown = variable if decode is None else (decode.decode(variable) + 1) / 2  # type: ignore[operator]
-        (gradient,) = torch.autograd.grad(network(shown.clamp(0, 1)).sum(), variable)
+        (gradient,) = torch.autograd.grad(score(shown.float().clamp(0, 1)).sum(), variable)
         scale = gradient.abs().mean(dim=(1, 2, 3), keepdim=True) + 1e-12
         variable = (variable + size * (gradient / scale).clamp(-3, 3)).detach()
     shown = variable if decode is None else (decode.decode(variable) + 1) / 2  # type: ignore[operator]
-    return shown.detach().clamp(0, 1)
+    return shown.detach().float().clamp(0, 1)
 
 
 def uphill_error(score: Tensor, images: Tensor, clean: Tensor) -> Tensor:
@@ -107,6 +122,35 @@ def batch_of(draws: Draws, clean: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return torch.cat([each[index] for index in range(count) for each in versions]), clean.repeat(count, 1, 1, 1)
 
 
+@dataclass
+class Batches(IterableDataset[tuple[Tensor, Tensor]]):
+    """Endless batches of degraded crops and their originals, (``VERSIONS`` * count, 3, SIDE, SIDE) each.
+
+    Attributes:
+        images: (3, h, w) uint8 each, what crops are drawn from.
+        count: clean crops of a batch.
+        seed: of the randomness; worker processes add their number.
+    """
+
+    images: Sequence[Tensor]
+    count: int
+    seed: int
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        generator = torch.Generator().manual_seed(self.seed + 1000 * (worker.id if worker else 0))
+        crops, draws = Crops(self.images, generator), Degrader(generator)
+        while True:
+            images, originals = batch_of(draws, crops.batch(self.count, SIDE + MARGIN), VERSIONS)
+            corners = [(draws.integer(MARGIN), draws.integer(MARGIN)) for _ in range(self.count)] * VERSIONS
+            yield _cut(images, corners), _cut(originals, corners)
+
+
+def _cut(images: Tensor, corners: list[tuple[int, int]]) -> Tensor:
+    """A SIDE x SIDE part of each of (B, 3, h, w)."""
+    return torch.stack([one[:, y : y + SIDE, x : x + SIDE] for one, (y, x) in zip(images, corners, strict=True)])
+
+
 def calibrate(network: QualityNet, images: Tensor, known: Tensor) -> None:
     """Stretch the scale, in place: mean and deviation of the logits become those of the known quality.
 
@@ -134,33 +178,36 @@ def score_error(score: Tensor, known: Tensor) -> Tensor:
 
 def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     """Train; attacks use ``demo_autoencoder.safetensors`` in ``out``. Writes ``dmap_quality.safetensors``."""
-    generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    crops = Crops.load(list_photos(photos, heldout=False), FACTORS, SIDE, generator)
-    autoencoder = load_model(out / "demo_autoencoder.safetensors", kind="autoencoder").requires_grad_(False)
-    assert isinstance(autoencoder, Autoencoder)
-    draws = Degrader(generator)
-    network = QualityNet().to(memory_format=torch.channels_last)
+    device, count = settings.device, settings.batch or CLEAN
+    loaded = Crops.load(list_photos(photos, heldout=False), FACTORS, SIDE + MARGIN, torch.Generator())
+    batches = Batches(loaded.images, count, seed)
+    autoencoder = load_model(out / "demo_autoencoder.safetensors", kind="autoencoder", device=device)
+    assert isinstance(autoencoder.requires_grad_(False), Autoencoder)
+    draws = Degrader(torch.Generator().manual_seed(seed))
+    config: dict[str, Any] = {"fine": FINE}
+    if settings.start is not None:
+        config = read_model(settings.start, kind="quality").config
+    network = QualityNet(**config).to(memory_format=torch.channels_last)
     if settings.start is not None:
         network.load_state_dict(load_model(settings.start, kind="quality").state_dict())
+    stream = iter(DataLoader(batches, batch_size=None, num_workers=settings.workers))
 
     def loss(model: nn.Module, step: int) -> Tensor:
-        clean = crops.batch(CLEAN, SIDE)
-        images, originals = batch_of(draws, clean, VERSIONS)
-        moved, rest = images[:CLEAN], images[CLEAN:]
+        images, originals = (part.to(device) for part in next(stream))
+        moved, rest, clean = images[:count], images[count:], originals[:count]
         if step > ATTACK_AFTER and step % 4 == 0:
-            moved = attack(model, moved, autoencoder if step % 8 == 0 else None, draws)
+            moved = attack(partial(score_of, model), moved, autoencoder if step % 8 == 0 else None, draws)
         known = label(torch.cat([moved, rest]), originals)
         moved.requires_grad_(True)
-        score = model(moved)
+        score = score_of(model, moved)
         uphill = uphill_error(score, moved, clean)
-        return score_error(torch.cat([score, model(rest)]), known) + UPHILL_WEIGHT * uphill
+        return score_error(torch.cat([score, score_of(model, rest)]).float(), known) + UPHILL_WEIGHT * uphill
 
     def export(average: nn.Module, step: int) -> None:
-        average = copy.deepcopy(average)
         assert isinstance(average, QualityNet)
         fresh = torch.Generator().manual_seed(seed)
-        clean = Crops(crops.images, fresh).batch(CALIBRATION, SIDE)
+        clean = Crops(loaded.images, fresh).batch(CALIBRATION, SIDE)
         images, originals = batch_of(Degrader(fresh), clean, VERSIONS)
         calibrate(average, images, label(images, originals))
         try:
@@ -169,6 +216,6 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         except ValueError:
             print(f"step {step}: no held-out photograph", flush=True)
         notes = {"seed": str(seed), "steps": str(step)}
-        save_model(average, {}, out / "dmap_quality.safetensors", notes=notes)
+        save_model(average, config, out / "dmap_quality.safetensors", notes=notes)
 
     Loop(network, out / "quality", settings, export).run(loss)
