@@ -10,13 +10,24 @@ from torch import Tensor
 
 from dmap.ascent import Ascent, AscentSettings
 from dmap.chain import Chain
-from dmap.detail import DETAILS, MOST, estimated_share, lost, noise_deviation, weighted, with_detail
+from dmap.detail import (
+    DETAILS,
+    LEAST_LIMIT,
+    MOST,
+    blockiness,
+    estimated_share,
+    lost,
+    noise_deviation,
+    weighted,
+    with_detail,
+)
 from dmap.fidelity import fidelity
 from dmap.finish import coarse, return_detail
 from dmap.objective import Objective
 from dmap.path import Path
 from dmap.schedule import Schedule
 from dmap.solvers import make_solver
+from dmap.training.degrade import jpeg
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser, photograph
 
 
@@ -136,3 +147,29 @@ def test_another_name_is_named() -> None:
     path, objective = problem()
     with pytest.raises(ValueError, match=r"detail: got 'half', choose one of " + DETAILS[0]):
         with_detail(path, "half", objective.photograph, decode)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (3, 5)])
+def test_blocks_of_jpeg_are_found_wherever_they_begin(corner: tuple[int, int]) -> None:
+    y = coarse(photograph(1, 136), 2).float()
+    noisy = (y + 0.05 * torch.randn(y.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    top, left = corner
+    for image in (y, noisy):
+        assert float(blockiness(image[..., top:, left:])) < 0.3
+    found = [float(blockiness(jpeg(y, quality)[..., top:, left:])) for quality in (85, 40, 15)]
+    assert 0.5 < found[1] < found[2]
+    assert found[0] < found[1]
+
+
+def test_less_is_taken_of_a_photograph_with_blocks() -> None:
+    clean = coarse(photograph(1, 128), 2).float()
+    both = torch.cat([clean, jpeg(clean, 15)])
+    missing = 0.1 * (photograph(2, 128, seed=5) - 0.5).float()
+    share = estimated_share(both, missing)
+    assert share[0] > 2 * share[1]
+    assert float(share[1]) == pytest.approx(LEAST_LIMIT)
+    assert torch.equal(share[1:], estimated_share(both[1:], missing[1:]))
+
+
+def test_too_small_an_image_has_no_blocks() -> None:
+    assert blockiness(photograph(2, 63)).tolist() == [0.0, 0.0]
