@@ -125,14 +125,15 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(run, "WEIGHTS", (1.0,))
     monkeypatch.setattr(run, "SHEET", ("noise 25",))
     out = tmp_path / "out"
-    arguments = ["--photos", str(tmp_path), "--out", str(out), "--size", "176", "--iterations", "1", "--seeds", "0"]
-    assert command.main([*arguments, "--each", "1"]) == 0
+    arguments = ["--photos", str(tmp_path), "--out", str(out), "--size", "176", "--iterations", "1"]
+    arguments += ["--priors", "dmap_quality", "--each", "1"]
+    assert command.main(arguments) == 0
     text = (out / "evidence.md").read_text()
     assert "| blur | MAP in diffusion, nodes' defaults |" in text
     assert all((out / name).stat().st_size > 0 for name in ("evidence.csv", "curves.csv", "curves.png", "sheet.jpg"))
-    kept = next((out / "cells" / "seed0").glob("*.json"))
+    kept = next((out / "cells" / "dmap_quality").glob("*.json"))
     before = kept.stat().st_mtime_ns
-    assert command.main([*arguments, "--each", "1"]) == 0
+    assert command.main(arguments) == 0
     assert kept.stat().st_mtime_ns == before
 
 

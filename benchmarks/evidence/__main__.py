@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .methods import Budget
-from .run import fill, show, write, write_search
+from .run import FIRST, SECOND, fill, show, write, write_search
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes that share the work; each needs 3 GB of memory")
     parser.add_argument("--curve-photos", type=int, default=2, help="photographs for the curves over the prior weight")
     parser.add_argument("--size", type=int, default=256, help="side of the central square in pixels, at least 176")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="the prior's; 0 is the nodes'")
+    parser.add_argument("--priors", nargs="+", default=[FIRST, SECOND, "dmap_guide"], help="what the ascents climb")
     parser.add_argument("--judge", default="dmap_judge", help="a model trained by: python -m dmap.training judge")
     parser.add_argument("--iterations", type=int, default=Budget().iterations, help="of every ascent")
     return parser.parse_args(arguments)

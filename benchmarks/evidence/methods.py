@@ -19,7 +19,7 @@ from dmap.fidelity import fidelity
 from dmap.gradients import ALL, make_gradient
 from dmap.objective import Objective
 from dmap.presets import values
-from dmap.priors import Prior, load_prior
+from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
 from dmap.schedule import Schedule
 from dmap.solvers import make_solver
@@ -96,9 +96,9 @@ class Tools:
         self.prior.eval().requires_grad_(False)
 
     @classmethod
-    def of_seed(cls, seed: int) -> Tools:
-        """With the shipped prior (seed 0) or its like from another training seed."""
-        return cls(OwnQuality("dmap_quality" if seed == 0 else f"dmap_quality_seed{seed}"))
+    def of(cls, prior: str) -> Tools:
+        """With a prior by name, or a shipped quality network that is none by itself."""
+        return cls(load_prior(prior) if prior in PRIORS else OwnQuality(prior))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,10 @@ REFERENCES = ("input", "autoencoder alone", "autoencoder and detail")
 """What the methods are compared with."""
 RARE = ("MAP in diffusion", "MAP in diffusion, EDICT", "MAP in diffusion, full path")
 """Slow, and only on every fourth photograph."""
+FIRST, SECOND = "dmap_quality", "dmap_quality_seed1"
+"""The nodes' prior, and its like from another training seed, for the main methods on a third of the photographs."""
+FIDELITY_WEIGHTS = {"dmap_guide": 100.0}
+"""Of priors that ask for another one than the nodes' default."""
 SHEET = ("noise 25", "mixed strong", "jpeg 15", "blur 1.6")
 
 
@@ -43,18 +47,19 @@ def _every(judges: Judges, tools: Tools, methods: dict[str, Method], budget: Bud
 
 
 def compared(options: argparse.Namespace, budget: Budget, share: Share) -> list[Row]:
-    """All methods on the reporting photographs; with another training seed's prior the main ones on a third."""
+    """All methods on the reporting photographs; the main ones with another prior."""
     judges, rows = Judges(options.judge), []
     files = split(options.photos, tuning=False)[: options.count]
-    for seed in options.seeds:
-        tools, store = Tools.of_seed(seed), Store(options.out / "cells" / f"seed{seed}", share)
-        names = METHODS if seed == 0 else (*REFERENCES, *CURVES)
+    for prior in options.priors:
+        tools, store = Tools.of(prior), Store(options.out / "cells" / prior, share)
+        names = METHODS if prior == FIRST else (*REFERENCES, *CURVES)
         methods = {name: METHODS[name] for name in names}
-        for index, file in enumerate(files if seed == 0 else files[::3]):
-            work = partial(_every, judges, tools, methods, budget, file, index, options)
+        its = replace(budget, fidelity_weight=FIDELITY_WEIGHTS.get(prior, budget.fidelity_weight))
+        for index, file in enumerate(files[::3] if prior == SECOND else files):
+            work = partial(_every, judges, tools, methods, its, file, index, options)
             found = store.rows(f"{file.stem} {options.size} {options.each}", work)
-            rows += [{"seed": seed, **row} for row in found]
-            print(f"seed {seed}: {index + 1} photographs", flush=True)
+            rows += [{"climbed": prior, **row} for row in found]
+            print(f"{prior}: {index + 1} photographs", flush=True)
     return rows
 
 
@@ -93,11 +98,12 @@ def write(options: argparse.Namespace, budget: Budget) -> None:
     """Tables, curves and the comparison at equal prior score."""
     everything, weights = compared(options, budget, ALL), weighed(options, budget, ALL)
     text = f"{asdict(budget)}, {options.size} px\n\n"
-    for seed in options.seeds:
-        rows = [row for row in everything if row["seed"] == seed]
+    for prior in options.priors:
+        rows = [row for row in everything if row["climbed"] == prior]
         cells = {(row["photo"], row["degradation"]) for row in rows}
         quick = [row for row in rows if row["method"] not in RARE]
-        text += f"### Prior of training seed {seed}: {len(cells)} cells\n\n{tables.means(quick)}\n"
+        weight = FIDELITY_WEIGHTS.get(prior, budget.fidelity_weight)
+        text += f"### Prior {prior}, fidelity weight {weight:g}: {len(cells)} cells\n\n{tables.means(quick)}\n"
         if rare := {(row["photo"], row["degradation"]) for row in rows if row["method"] in RARE}:
             there = [row for row in rows if (row["photo"], row["degradation"]) in rare]
             text += f"On the {len(rare)} of them that the slow methods restored as well:\n\n{tables.means(there)}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import nss, own, priorfile, pyiqa_adapter, spectrum
+from . import guide, nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
 from .logistic import LogisticMap
@@ -12,6 +12,7 @@ from .weights import NOWHERE, WeightStore
 
 PRIORS: dict[str, Callable[[], Prior]] = {
     own.INFO.name: own.OwnQuality,
+    guide.NAME: guide.Guide,
     nss.INFO.name: nss.NaturalStatistics,
     spectrum.INFO.name: spectrum.NaturalSpectrum,
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from torch import Tensor
 
 from ..models import QualityNet, load_model
@@ -27,7 +30,7 @@ class OwnQuality(Prior):
     """
 
     def __init__(self, weights: str = INFO.name) -> None:
-        super().__init__(INFO, IdentityMap())
+        super().__init__(replace(INFO, name=Path(weights).stem), IdentityMap())
         self.network = load_model(weights, kind="quality").requires_grad_(False)
 
     def score(self, image: Tensor) -> Tensor:
