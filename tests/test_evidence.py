@@ -112,6 +112,9 @@ def test_comparison_at_equal_score_interpolates() -> None:
     text = tables.at_equal_score(rows, "a", "b")  # at score 20: a has 0.7, b 0.4
     assert "+0.300" in text
     assert "1 of 1" in text
+    swapped = tables.at_equal_score(rows, "b", "a", 1.0)  # at b's score of weight 1, which is 20
+    assert "-0.300" in swapped
+    assert "no cell" in tables.at_equal_score(rows, "a", "b", 1.0)  # b does not reach 30
     assert mean_points(rows, "ssim") == {"a": [(10, 0.5), (30, 0.9)], "b": [(10, 0.5), (20, 0.4)]}
 
 

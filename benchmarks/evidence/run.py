@@ -109,8 +109,10 @@ def write(options: argparse.Namespace, budget: Budget) -> None:
             text += f"On the {len(rare)} of them that the slow methods restored as well:\n\n{tables.means(there)}\n"
         for other in REFERENCES:
             text += f"Minus {other}:\n\n{tables.differences(rows, other)}\n"
-    text += "### At equal prior score\n\n"
+    text += "### At the highest common prior score\n\n"
     text += "".join(f"{tables.at_equal_score(weights, DEFAULTS, other)}\n" for other in CURVES[:-1])
+    text += f"### At the prior score of {DEFAULTS}\n\n"
+    text += "".join(f"{tables.at_equal_score(weights, DEFAULTS, other, 1.0)}\n" for other in CURVES[:-1])
     (options.out / "evidence.md").write_text(text, encoding="utf-8")
     tables.write_csv(everything, options.out / "evidence.csv")
     tables.write_csv(weights, options.out / "curves.csv")

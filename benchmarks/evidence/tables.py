@@ -110,11 +110,12 @@ def differences(rows: Sequence[Row], other: str) -> str:
     return table(["degradation", "method", *measures], body)
 
 
-def at_equal_score(rows: Sequence[Row], first: str, second: str) -> str:
+def at_equal_score(rows: Sequence[Row], first: str, second: str, weight: float | None = None) -> str:
     """Markdown: the curves' measures of two methods at the same prior score, first minus second.
 
     Each method's points over the prior weights are joined by straight lines in the prior score; they are compared at
-    the highest score that both reach, cell by cell. Cells where their ranges do not overlap are left out and counted.
+    the highest score that both reach, cell by cell, or at the one that the first method reaches with a prior weight of
+    ``weight``. Cells where a method's curve does not pass that score are left out and counted.
     """
     measures = [name for name in _measures(rows) if name != "prior"]
     cells = list(dict.fromkeys((str(row["photo"]), str(row["degradation"])) for row in rows))
@@ -130,11 +131,14 @@ def at_equal_score(rows: Sequence[Row], first: str, second: str) -> str:
         }
         low = max(float(curve[0]["prior"]) for curve in curves.values())
         high = min(float(curve[-1]["prior"]) for curve in curves.values())
-        if high < low:
+        score = high
+        if weight is not None:
+            score = next(float(row["prior"]) for row in curves[first] if row["weight"] == weight)
+        if not low <= score <= high:
             left_out += 1
             continue
         for name in measures:
-            found[name].append(_at(curves[first], high, name) - _at(curves[second], high, name))
+            found[name].append(_at(curves[first], score, name) - _at(curves[second], score, name))
     if left_out == len(cells):
         return f"{first} against {second}: no cell where both reach the same prior score.\n"
     body = []
