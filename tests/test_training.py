@@ -11,7 +11,7 @@ from torch import Tensor
 from dmap.models import QualityNet, load_model
 from dmap.training import judge, quality
 from dmap.training.__main__ import main
-from dmap.training.assess import assess, monotone
+from dmap.training.assess import assess, monotone, uphill
 from dmap.training.data import Crops, heldout_names, list_photos
 from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.training.denoiser import draw_timesteps
@@ -200,3 +200,14 @@ def test_figures_of_a_network(photos: Path) -> None:
     text = assess(SmoothnessPrior(), photos, 96, lambda x, _: SmoothnessPrior()(x), 1)
     assert "| all series | 1.000 |" in text
     assert monotone(torch.tensor([[3.0, 2.0, 1.0], [3.0, 1.0, 1.0]])) == 0.5
+
+
+def test_the_cosine_of_gradient_and_way_to_the_original() -> None:
+    clean = photograph(1, 64).float()
+    image = clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+
+    def nearness(x: Tensor) -> Tensor:
+        return -(x - clean[..., 5:-11, 3:-13]).square().sum(dim=(1, 2, 3))
+
+    assert uphill(nearness, image, clean) == pytest.approx(1, abs=1e-5)
+    assert uphill(lambda x: -nearness(x), image, clean) == pytest.approx(-1, abs=1e-5)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import load_model
+from ..priors import PRIORS, load_prior
 from .data import centre_crop, list_photos
 from .degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from .draw import Degrader, OtherDegrader
@@ -57,8 +58,20 @@ def monotone(scores: Tensor) -> float:
     return float((scores[:, 1:] < scores[:, :-1]).all(dim=1).float().mean())
 
 
+def uphill(network: Callable[[Tensor], Tensor], image: Tensor, clean: Tensor) -> float:
+    """Cosine of the angle between the score's gradient at an image and the way to its original, (1, 3, h, w) both.
+
+    Both are cut first, so that no block of a JPEG begins where it does at the corner of a photograph.
+    """
+    image, clean = (each[..., 5:-11, 3:-13] for each in (image, clean))
+    image = image.detach().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(network(image).sum(), image)
+    return float(nn.functional.cosine_similarity(gradient.flatten(), (clean - image.detach()).flatten(), dim=0))
+
+
 def assess(network: nn.Module, photos: Path, side: int, known: Callable[[Tensor, Tensor], Tensor], count: int) -> str:
-    """Markdown: by series SRCC with the known quality, monotone share, mean scores by level; then for all.
+    """Markdown: by series SRCC with the known quality, monotone share, mean scores by level, and the mean cosine of
+    gradient and way to the original over the levels; then for all.
 
     Args:
         network: (B, 3, h, w) in [0, 1] -> (B,).
@@ -69,6 +82,7 @@ def assess(network: nn.Module, photos: Path, side: int, known: Callable[[Tensor,
     """
     scores: dict[str, list[Tensor]] = {name: [] for name in (*SERIES, "unseen")}
     labels: dict[str, list[Tensor]] = {name: [] for name in scores}
+    cosines: dict[str, list[float]] = {name: [] for name in SERIES}
     shifts = []
     for index, file in enumerate(list_photos(photos, heldout=True)[:count]):
         generator = torch.Generator().manual_seed(index)
@@ -81,19 +95,25 @@ def assess(network: nn.Module, photos: Path, side: int, known: Callable[[Tensor,
                 labels[name].append(torch.cat([known(image, clean) for image in images]))
             one = Degrader(generator).one(clean)
             shifts.append(network(one[..., :-1, :-1]) - network(one[..., 1:, 1:]))
-    lines = ["| series | SRCC | falls at every level | mean score by level | mean label |", "|---|---|---|---|---|"]
+        for name in SERIES:
+            cosines[name] += [uphill(network, image, clean) for image in versions[name][1:]]
+    lines = [
+        "| series | SRCC | falls at every level | mean score by level | mean label | cosine uphill |",
+        "|---|---|---|---|---|---|",
+    ]
     for name in scores:
         score, truth = torch.stack(scores[name]), torch.stack(labels[name])
         srcc = f"| {name} | {correlation(score.flatten(), truth.flatten()):.3f} |"
         if name == "unseen":
-            lines.append(f"{srcc} | {float(score.mean()):.0f} | {float(truth.mean()):.0f} |")
+            lines.append(f"{srcc} | {float(score.mean()):.0f} | {float(truth.mean()):.0f} | |")
         else:
             means = [" ".join(f"{float(value):.0f}" for value in values.mean(dim=0)) for values in (score, truth)]
-            lines.append(f"{srcc} {100 * monotone(score):.0f} % | {means[0]} | {means[1]} |")
+            cosine = sum(cosines[name]) / len(cosines[name])
+            lines.append(f"{srcc} {100 * monotone(score):.0f} % | {means[0]} | {means[1]} | {cosine:.2f} |")
     score, truth = (torch.cat([torch.cat(rows[name]) for name in SERIES]) for rows in (scores, labels))
     falls = sum(monotone(torch.stack(scores[name])) for name in SERIES) / len(SERIES)
     shift = torch.cat(shifts).abs()
-    lines.append(f"| all series | {correlation(score, truth):.3f} | {100 * falls:.0f} % | | |")
+    lines.append(f"| all series | {correlation(score, truth):.3f} | {100 * falls:.0f} % | | | |")
     error, mean, most = (float(value) for value in ((score - truth).abs().mean(), shift.mean(), shift.max()))
     return "\n".join(lines) + (
         f"\n\nMean absolute error {error:.1f} points; a shift by one pixel in both directions changes the score by "
@@ -105,17 +125,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dmap.training.assess", description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
-    parser.add_argument("--weights", default="dmap_quality", help="a shipped network's name or a file")
+    parser.add_argument("--weights", default="dmap_quality", help="a prior of the pack, a shipped network or a file")
     parser.add_argument("--side", type=int, default=256, help="of the central square in pixels")
     parser.add_argument("--count", type=int, default=10**6, help="at most so many photographs")
     parser.add_argument("--judge", action="store_true", help="the network is a judge: its label comes from SSIM")
     options = parser.parse_args(arguments)
     try:
-        network = load_model(options.weights, kind="quality").eval()
-        print(
-            assess(network, options.photos, options.side, judge_label if options.judge else label, options.count),
-            flush=True,
-        )
+        name = options.weights
+        network = load_prior(name) if name in PRIORS else load_model(name, kind="quality")
+        known = judge_label if options.judge else label
+        print(assess(network.eval(), options.photos, options.side, known, options.count), flush=True)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
