@@ -18,6 +18,7 @@ SHIPPED = {
     "demo_denoiser": "denoiser",
     "dmap_quality": "quality",
     "dmap_quality_seed1": "quality",
+    "dmap_guide": "quality",
     "dmap_judge": "judge",
 }
 SMALL = {

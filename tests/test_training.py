@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
-from dmap.models import QualityNet, load_model
-from dmap.training import judge, quality
+from dmap.models import QualityNet, load_model, save_model
+from dmap.training import guide, judge, quality
 from dmap.training.__main__ import main
 from dmap.training.assess import assess, monotone, uphill
 from dmap.training.data import Crops, heldout_names, list_photos
@@ -44,6 +45,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("autoencoder", "demo_autoencoder"),
         ("quality", "dmap_quality"),
+        ("guide", "dmap_guide"),
         ("judge", "dmap_judge"),
         ("denoiser", "demo_denoiser"),
     ],
@@ -53,7 +55,8 @@ def test_a_recipe_trains_and_resumes(
 ) -> None:
     monkeypatch.setattr(judge, "CLEAN", 6)
     monkeypatch.setattr(judge, "HELD_OUT", 2)
-    monkeypatch.setattr(quality, "CALIBRATION", 4)
+    for module in (quality, guide):
+        monkeypatch.setattr(module, "CALIBRATION", 4)
     arguments = [recipe, "--photos", str(photos), "--out", str(trained), "--steps"]
     assert main([*arguments, "3"]) == 0
     first = load_model(trained / f"{name}.safetensors").state_dict()
@@ -156,10 +159,46 @@ def test_the_gradients_error_is_an_angle() -> None:
     clean = photograph(3, 64).float()
     images = (clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))).requires_grad_(True)
     score = -(images - clean).square().sum(dim=(1, 2, 3))
-    assert float(uphill_error(score, images, clean)) == pytest.approx(0.0, abs=1e-5)
-    assert float(uphill_error(-score, images, clean)) == pytest.approx(2.0, abs=1e-5)
+    assert float(uphill_error(score, images, clean).detach()) == pytest.approx(0.0, abs=1e-5)
+    assert float(uphill_error(-score, images, clean).detach()) == pytest.approx(2.0, abs=1e-5)
     same = clean.clone().requires_grad_(True)
-    assert float(uphill_error(-(same - clean).square().sum(dim=(1, 2, 3)), same, clean)) == 0
+    assert float(uphill_error(-(same - clean).square().sum(dim=(1, 2, 3)), same, clean).detach()) == 0
+
+
+def test_layers_that_are_added_change_nothing_at_first(tmp_path: Path) -> None:
+    network, file = QualityNet(widths=(8, 8), fine=1), tmp_path / "small.safetensors"
+    save_model(network, {"widths": (8, 8), "fine": 1}, file, dtype=torch.float32)
+    grown, config = guide.begin(file)
+    assert config["fine"] == guide.FINE == 2
+    x = photograph(2, 64).float()
+    assert torch.allclose(grown(x), network(x))
+
+
+def test_the_gradients_goal_is_the_distance() -> None:
+    clean = photograph(3, 64).double()
+    noise = torch.randn(clean.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    images = (clean + 0.1 * noise / noise.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()).requires_grad_(True)
+    score = -guide.POINTS * (images - clean).square().mean(dim=(1, 2, 3)).sqrt()
+    missing = 1 - 0.1 / (0.1 + guide.SLIGHT)
+    assert float(guide.gradient_error(score, images, clean).detach()) == pytest.approx(missing**2, rel=1e-4)
+    assert float(guide.gradient_error(-score, images, clean).detach()) == pytest.approx((2 - missing) ** 2, rel=1e-4)
+    same = clean.clone().requires_grad_(True)
+    assert float(guide.gradient_error(0 * same.sum(dim=(1, 2, 3)), same, clean).detach()) == 0
+
+
+def test_the_gradient_is_trained(photos: Path) -> None:
+    """A few steps on one batch turn it towards the clean crops."""
+    torch.manual_seed(0)
+    images = [torch.from_numpy(np.array(Image.open(photos / "0.png").convert("RGB"))).permute(2, 0, 1)]
+    batch = next(iter(quality.Batches(images, 2, 0)))
+    network = QualityNet(widths=(8, 16), fine=1)
+    before, optimiser = guide.mean_cosine(network, [batch]), torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(40):
+        moved = batch[0].clone().requires_grad_(True)
+        optimiser.zero_grad()
+        guide.gradient_error(quality.score_of(network, moved), moved, batch[1]).backward()
+        optimiser.step()
+    assert guide.mean_cosine(network, [batch]) > before + 0.1
 
 
 def test_an_attack_raises_the_score() -> None:

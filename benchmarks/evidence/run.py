@@ -30,7 +30,7 @@ RARE = ("MAP in diffusion", "MAP in diffusion, EDICT", "MAP in diffusion, full p
 """Slow, and only on every fourth photograph."""
 FIRST, SECOND = "dmap_quality", "dmap_quality_seed1"
 """The nodes' prior, and its like from another training seed, for the main methods on a third of the photographs."""
-FIDELITY_WEIGHTS = {"dmap_guide": 100.0}
+FIDELITY_WEIGHTS = {"dmap_guide": 25.0}
 """Of priors that ask for another one than the nodes' default."""
 SHEET = ("noise 25", "mixed strong", "jpeg 15", "blur 1.6")
 
