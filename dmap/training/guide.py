@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..detail import lost, weighted
 from ..models import Autoencoder, QualityNet, load_model, read_model, save_model
 from .data import Crops, list_photos
 from .draw import Degrader
@@ -75,11 +76,10 @@ def begin(start: Path | None) -> tuple[QualityNet, dict[str, Any]]:
 
 
 def through(autoencoder: Autoencoder, images: Tensor, share: Tensor) -> Tensor:
-    """Images (B, 3, h, w) in [0, 1] as an ascent in latents sees them: their round trip and a share (B, 1, 1, 1) of
-    what it lost."""
+    """Images (B, 3, h, w) in [0, 1] as an ascent sees them: their round trip and a share (B,) of what it lost."""
     with torch.no_grad():
         trip = (autoencoder.decode(autoencoder.encode(images * 2 - 1)).float() + 1) / 2
-        return torch.lerp(trip, images, share).clamp(0, 1)
+        return (trip + weighted(lost(images, trip), share)).clamp(0, 1)
 
 
 def mean_cosine(network: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> float:
@@ -108,7 +108,7 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
 
     def loss(model: nn.Module, _: int) -> Tensor:
         images, originals = (part.to(settings.device) for part in next(stream))
-        images = through(autoencoder, images, torch.rand(len(images), 1, 1, 1, generator=shares).to(images))
+        images = through(autoencoder, images, torch.rand(len(images), generator=shares))
         known = label(images, originals)
         images.requires_grad_(True)
         score = score_of(model, images)
@@ -119,8 +119,8 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         fresh = torch.Generator().manual_seed(seed)
         clean = Crops(loaded.images, fresh).batch(CALIBRATION, SIDE)
         parts = (batch_of(Degrader(fresh), clean[at : at + CLEAN], 1) for at in range(0, len(clean), CLEAN))
-        cosine = mean_cosine(average, [(through(autoencoder.cpu(), x, torch.tensor(0.5)), y) for x, y in parts])
-        autoencoder.to(settings.device)
+        half = torch.tensor([0.5])
+        cosine = mean_cosine(average, [(through(autoencoder, x.to(settings.device), half).cpu(), y) for x, y in parts])
         print(f"step {step}: cosine uphill on training photographs {cosine:.3f}", flush=True)
         save_model(average, config, out / "dmap_guide.safetensors", notes={"seed": str(seed), "steps": str(step)})
 
