@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dmap.chain import Chain, keep_activations
-from dmap.compare.folder import Folder
+from dmap.compare.folder import Cell, Folder, Input
 from dmap.compare.inputs import Photograph, Skipped, checksum
 from dmap.compare.plan import Plan
+from dmap.compare.results import Condition, Results
 from dmap.compare.run import Comparison
 from dmap.priors import Prior, PriorInfo
 from dmap.priors.logistic import LogisticMap
@@ -72,6 +75,43 @@ def plan(**changes: object) -> Plan:
 def comparison(folder: Path, count: int = 2, named: Mapping[str, Prior] | None = None, **changes: object) -> Comparison:
     """A comparison of the toys, not run yet."""
     return Comparison(plan(**changes), Folder(folder), photographs(count), [], named or models(), PixelEngine())
+
+
+def synthetic(
+    scores: Any, start: Any, names: Sequence[str], judges: Sequence[str], photographs: Sequence[str] | None = None
+) -> Results:
+    """Results with given scores (conditions, models, judges) and starts (conditions, judges), and nothing on disk.
+
+    Args:
+        names: of the models compared; models that judge as well stand first among ``judges``.
+        photographs: of each condition; by default each has its own.
+    """
+    scores, start = np.asarray(scores, dtype=float), np.asarray(start, dtype=float)
+    conditions = []
+    for row in range(len(scores)):
+        photo = photographs[row] if photographs else f"photo {row}"
+        cells = tuple(
+            Cell(f"{row}-{column}", f"in {row}", column, 0.05, 1.0, 0.15, 0.15, True, ((1.0, 0.15),), 1.0, "none")
+            for column in range(len(names))
+        )
+        conditions.append(Condition(Input(f"in {row}", photo, "none", 0.1), 0.05, cells))
+    count = len(judges)
+    models = [{"fingerprint": f"print of {name}", "spec": name} for name in judges]
+    return Results(
+        {"engine": "none", "models": models}, plan(priors=tuple(names)), list(names), list(judges),
+        [{name} for name in judges], conditions, np.full((count, count), np.nan), [""] * count, scores, start, start,
+    )  # fmt: skip
+
+
+def without(results: Results, condition: int, model: int) -> Results:
+    """The same with one output that missed the wanted fidelity."""
+    conditions = list(results.conditions)
+    cells = list(conditions[condition].cells)
+    missed = cells[model]
+    assert missed is not None
+    cells[model] = replace(missed, matched=False)
+    conditions[condition] = replace(conditions[condition], cells=tuple(cells))
+    return replace(results, conditions=conditions)
 
 
 def with_a_judge(folder: Path, first: str = "photo 0.png") -> None:

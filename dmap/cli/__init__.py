@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
-from . import compare, convert_weights, measure_priors, propose, rank, report, restore, study
+from . import compare, convert_weights, fit_maps, measure_priors, propose, rank, report, restore, study
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C."""
@@ -27,7 +27,7 @@ class Command(Protocol):
 
 
 COMMANDS: tuple[Command, ...] = (
-    restore, compare, study, rank, report, propose, convert_weights, measure_priors,
+    restore, compare, study, rank, report, propose, fit_maps, convert_weights, measure_priors,
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
 from ..fidelity import FIDELITIES
-from ..priors import Prior, WeightStore, load_prior
+from ..priors import Prior, WeightStore, load_prior, maps
 from ..rules import RULES
 from ..solvers import SOLVERS
 from . import common
@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how far from the photograph outputs may go, in fidelity units beyond the start (default: 0.05)",
     )  # fmt: skip
     add_weights_argument(parser)
+    parser.add_argument(
+        "--maps", type=Path, metavar="FILE",
+        help="of 'python -m dmap fit-maps': the scales of the report, kept in the comparison's folder",
+    )  # fmt: skip
     settings = parser.add_argument_group("settings, the same for all models")
     for name, text in _NUMBERS.items():
         value = getattr(default, name)
@@ -118,6 +122,7 @@ def run(options: argparse.Namespace) -> int:
     if options.count is not None and options.count < 1:
         raise ValueError(f"--count: got {options.count}, at least 1 is needed")
     folder.open(must_exist=False)
+    fitted = None if options.maps is None else maps.read(options.maps)
     device = common.device_of(options.device)
     engine = ShippedEngine(device, common.DTYPES[options.dtype])
     models = build_models(plan, options.weights, device)
@@ -125,6 +130,8 @@ def run(options: argparse.Namespace) -> int:
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
+    if fitted is not None:
+        maps.write(fitted, folder.path / maps.NAME)
     if comparison.finished:
         print(f"{comparison.finished} of {comparison.total} results are there already")
     progress = common.Progress(comparison.total, "comparing")

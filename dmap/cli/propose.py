@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"proposed: {words}; judges' mean gain expected {proposal.expected:+.1f}, floor kept {proposal.floor:.2f}")
     if proposal.displeased:
         print(f"no model pleased {', '.join(proposal.displeased)}: there is no floor for them")
+    for name, reason in proposal.left_out.items():
+        print(f"{name} is left out: {reason}")
     check: dict[str, Any] | None = None
     if len(proposal.parts) == 1:
         verdict = f"No mixture: {proposal.parts[0][0]} alone keeps the floors and pleases the judges most."
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
             check = _check(options, found, proposal)
             verdict = check["verdict"]
     content = {"proposal": asdict(proposal), "verdict": verdict, "check": check}
-    parts.write("mixture", content, found.identity, options.comparison / parts.PARTS["mixture"].place)
+    parts.write("mixture", content, found.method, found.prints, options.comparison / parts.PARTS["mixture"].place)
     print(verdict)
     return 0
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..compare import parts, ranking, study, votes
 
 NAME = "rank"
-HELP = "Rank the models of a study by the votes of its observers (Bradley-Terry, bootstrap intervals)."
+HELP = "Rank the models of a study by its observers' votes (Bradley-Terry and Thurstone, bootstrap intervals)."
 RANKING = parts.file_name("ranking")
 OTHERS = (study.KEY, *(parts.file_name(kind) for kind in parts.PARTS))
 """Files that may lie beside votes without being any."""
@@ -37,15 +37,15 @@ def run(options: argparse.Namespace) -> int:
         "study": key.id, "strategy": key.strategy, **found, "problems": [asdict(problem) for problem in problems],
     }  # fmt: skip
     out = options.out or options.key.with_name(RANKING)
-    parts.write("ranking", content, key.comparison, out)
+    parts.write("ranking", content, key.comparison, key.models_by_name, out)
     overall = found["overall"]
-    for name, strength, low, high, taken in zip(
-        *(overall[part] for part in ("models", "strengths", "low", "high", "votes")), strict=True
+    print(found["verdict"])
+    for name, strength, low, high, thurstone, taken in zip(
+        *(overall[part] for part in ("models", "strengths", "low", "high", "thurstone", "votes")), strict=True
     ):
-        print(f"{strength:+.2f} ({low:+.2f} to {high:+.2f})  {name}, {taken} votes")
+        print(f"{strength:+.2f} ({low:+.2f} to {high:+.2f})  {name}, {taken} votes, Thurstone {thurstone:+.2f}")
+    print(f"95 % intervals by resampling {found['resampled']}")
     if found["agreement"] is not None:
         print(f"agreement between {len(observers)} observers: Krippendorff's alpha {found['agreement']:.2f}")
-    if not overall["connected"]:
-        print("not all models were compared with one another, even by way of others: their order means nothing")
     print(out)
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..compare import parts, report, results
 from ..compare.folder import Folder
+from ..compare.verdict import verdict
 
 NAME = "report"
 HELP = "Write a comparison's report: one self-contained page, and the tables behind it."
@@ -27,5 +28,7 @@ def run(options: argparse.Namespace) -> int:
     for reason in left_out:
         print(f"left out: {reason}")
     page = report.write(found, folder, extra, options.title or folder.path.resolve().name)
+    for sentence in verdict(found, found.select()):
+        print(sentence)
     print(f"{page}; the numbers are in {report.DATA}, {report.CELLS} and {report.MATRIX} beside it")
     return 0

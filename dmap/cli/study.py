@@ -21,11 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"folder for {study.PAGE} (to hand out) and {study.KEY} (to keep to yourself); default: DIR/study",
     )  # fmt: skip
     parser.add_argument("--pairs", type=int, default=40, help="pairs to ask about (default: 40)")
-    parser.add_argument("--catches", type=int, default=4, help="trials with a known answer (default: 4)")
-    parser.add_argument("--repeats", type=int, default=4, help="pairs that are asked twice (default: 4)")
+    parser.add_argument(
+        "--catches",
+        type=int,
+        default=10,
+        help="trials with a known answer; 6 or more tell people from clickers (default: 10)",
+    )
+    parser.add_argument("--repeats", type=int, default=8, help="pairs that are asked twice (default: 8)")
     parser.add_argument(
         "--strategy", choices=selection.STRATEGIES, default="debiased",
-        help="debiased: where models disagree most, balanced over contents and models; random (default: debiased)",
+        help="debiased: where unrelated judges part most, evenly over contents and models; random (default: debiased)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the choice, the order and the sides (default: 0)")
     parser.add_argument(
@@ -49,9 +54,10 @@ def run(options: argparse.Namespace) -> int:
             seed=options.seed,
         )  # fmt: skip
         content = {"pairs": options.pairs, "repeats": options.simulate, "rows": [asdict(one) for one in power]}
-        parts.write("simulation", content, found.identity, out / SIMULATION)
+        parts.write("simulation", content, found.method, found.prints, out / SIMULATION)
         for follows in sorted({one.follows for one in power}):
             needed = {name: simulation.votes_needed(power, name, follows) for name in selection.STRATEGIES}
             words = ", ".join(f"{name} {votes or 'more than simulated'}" for name, votes in needed.items())
-            print(f"people see what the models part on (correlation {follows:g}): votes for 90 % right order: {words}")
+            print(f"people follow what judges part on ({follows:g}): votes for 90 % right order: {words}")
+            print(f"  {simulation.claim(power, follows)}")
     return 0

@@ -11,6 +11,10 @@ MEASURES = ("psnr", "ssim", "ms_ssim")
 """Against the undegraded photograph, where it was degraded here: judges that no model was made to please."""
 
 
+RESEMBLANCE = {"photograph_psnr": "psnr", "photograph_ssim": "ssim"}
+"""To the photograph as it was given: what equal fidelity D comes to by other measures."""
+
+
 def measure(name: str, image: Tensor, clean: Tensor) -> float | None:
     """A full-reference measure of (1, 3, h, w), higher better: PSNR in dB, SSIM and MS-SSIM up to 1.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ import numpy as np
 
 from ..priors import priorfile
 from ..priors.priorfile import PriorFile
-from .results import Array, Results
-from .statistics import Chosen, cross_scores, mean_and_error, others
+from .inference import LEVEL, holm, interval, sign_flip
+from .results import Array, Chosen, Results
+from .statistics import cross_scores, mean_and_error, mean_by, over_judges
 
 LEAST_WEIGHT = 1e-3
 """Parts with less are left out: a linear program gives zeros up to rounding."""
 ENOUGH = 6
-"""Photographs below which nothing is said: all differences have one sign by chance more than once in 40 below it."""
+"""Photographs below which nothing is said: the paired test cannot come out below it."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Proposal:
         expected: judges' mean gain if gains mixed like the weights; judgements by a model's relatives left out.
         gains: judge -> its expected gain.
         displeased: judges to which no model brought a gain; there is no floor for them.
+        left_out: models that no prior file can name, by why.
     """
 
     parts: list[tuple[str, float]]
@@ -37,6 +39,7 @@ class Proposal:
     expected: float
     gains: dict[str, float]
     displeased: list[str]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def propose(results: Results, floor: float = 0.25) -> Proposal:
@@ -53,14 +56,18 @@ def propose(results: Results, floor: float = 0.25) -> Proposal:
     if not 0 <= floor < 1:
         raise ValueError(f"floor: got {floor}; give a share of a judge's largest gain, from 0 to below 1")
     chosen = results.select()
-    usable = [index for index, name in enumerate(results.names) if results.parts[index] == {name}]
+    left_out = {name: reason for name in results.names if (reason := _unnameable(name))}
+    for name, count in zip(results.names, results.counted.sum(axis=0), strict=True):
+        if count == 0:
+            left_out.setdefault(name, "it reached the wanted fidelity at no start")
+    usable = [index for index, name in enumerate(results.names) if name not in left_out]
     if len(chosen) == 0 or len(usable) < 2:
         raise ValueError(
             "mixture: it takes a comparison with outputs at one fidelity and at least two priors that are no "
             "compositions; a prior file names plain priors only"
         )
     gains = cross_scores(results, chosen, gain=True)[0][usable]
-    worth = mean_and_error(others(results, results.gains[chosen]), results.photographs(chosen))[0][usable]
+    worth = over_judges(results, chosen).mean[usable]
     if np.isnan(worth).any():
         raise ValueError("mixture: a model has no judge that shares no network with it; add one with --judges")
     largest = gains.max(axis=0)
@@ -73,7 +80,14 @@ def propose(results: Results, floor: float = 0.25) -> Proposal:
     )
     expected = dict(zip(results.judges, (float(value) for value in weights @ gains), strict=True))
     displeased = [name for name, gain in zip(results.judges, largest, strict=True) if not gain > 0]
-    return Proposal(named, kept, float(weights @ worth), expected, displeased)
+    return Proposal(named, kept, float(weights @ worth), expected, displeased, left_out)
+
+
+def _unnameable(name: str) -> str:
+    """Why a prior file cannot name this prior; "" if it can."""
+    if any(sign in name for sign in "(),"):
+        return "it is a composition, and a prior file names plain priors only"
+    return "it is a prior file itself" if name.startswith(priorfile.PREFIX) else ""
 
 
 def _solve(gains: Array, worth: Array, largest: Array, floor: float) -> tuple[Array, float]:
@@ -106,7 +120,7 @@ def write_prior(proposal: Proposal, name: str, file: Path) -> None:
 def check(results: Results, mixture: str, parts: Sequence[str]) -> dict[str, Any]:
     """Does the mixture beat its parts? On a comparison of the mixture and its parts on other photographs.
 
-    The judges are the models that share nothing with the mixture and its parts; without one, all are, each model's own
+    The judges are the models that are kin of neither the mixture nor its parts; without one, all are, each model's own
     outputs excepted. "judged" holds what each of them says, mean and standard error. Beside them, and not part of the
     verdict, the changes from the start of the measures against the undegraded photographs, where photographs were
     degraded.
@@ -120,30 +134,37 @@ def check(results: Results, mixture: str, parts: Sequence[str]) -> dict[str, Any
             "mixture: on no held-out photograph did all parts and the mixture reach the same fidelity; allow more "
             "searches or a wider tolerance"
         )
-    used = set().union(*(results.parts[results.names.index(name)] for name in (mixture, *parts)))
-    independent = [index for index, part in enumerate(results.parts) if used.isdisjoint(part)]
+    family = results.kin[[results.names.index(name) for name in (mixture, *parts)]].any(axis=0)
+    independent = np.flatnonzero(~family).tolist()
     gains = results.gains[chosen]
     photographs = results.photographs(chosen)
     names = list(dict.fromkeys(photographs))
-    rows: dict[str, Array] = {}
+    each: dict[str, Array] = {}
     for name in (mixture, *parts):
         row = results.names.index(name)
         judges = independent or [index for index in range(len(results.judges)) if results.judges[index] != name]
-        each = gains[:, row, judges].mean(axis=1)
-        rows[name] = np.array([each[[photo == one for photo in photographs]].mean() for one in names])
+        each[name] = gains[:, row, judges].mean(axis=1)
+    differences = {name: _by_photograph(each[mixture] - each[name], photographs) for name in parts}
+    p_values = {name: sign_flip(values) for name, values in differences.items()}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     found: list[dict[str, Any]] = []
-    for name, values in rows.items():
-        low, high = interval(rows[mixture] - values) if name != mixture else (None, None)
-        difference = None if name == mixture else float((rows[mixture] - values).mean())
+    for name, values in each.items():
+        against = differences.get(name, np.empty(0))
+        low, high = interval(against) or (None, None)
         found.append(
             {
-                "name": name, "gain": float(values.mean()), "difference": difference, "low": low, "high": high,
+                "name": name, "gain": _mean(_by_photograph(values, photographs)), "difference": _mean(against),
+                "low": low, "high": high, "p": p_values.get(name), "adjusted": adjusted.get(name),
                 "judged": _judged(gains[:, results.names.index(name)][:, independent], photographs),
                 "measures": _changes(results, chosen, name),
             }
         )  # fmt: skip
-    beaten = [row["name"] for row in found if row["low"] is not None and row["low"] > 0]
-    lost = [row["name"] for row in found if row["high"] is not None and row["high"] < 0]
+    means = {name: _mean(values) or 0.0 for name, values in differences.items()}
+    beaten = [name for name in parts if adjusted[name] <= LEVEL and means[name] > 0]
+    lost = [name for name in parts if adjusted[name] <= LEVEL and means[name] < 0]
+    # To beat them all each test has to come out: no correction is needed for that claim.
+    if all(p_values[name] <= LEVEL and means[name] > 0 for name in parts):
+        beaten = list(parts)
     return {
         "rows": found,
         "photographs": len(names),
@@ -157,9 +178,21 @@ def check(results: Results, mixture: str, parts: Sequence[str]) -> dict[str, Any
     }
 
 
+def _by_photograph(values: Array, photographs: Sequence[str]) -> Array:
+    """(photographs,) means of values (conditions,), those that are there."""
+    there = np.isfinite(values)
+    names = [name for name, one in zip(photographs, there, strict=True) if one]
+    return mean_by(values[there], names)
+
+
+def _mean(values: Array) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
 def _judged(gains: Array, photographs: Sequence[str]) -> dict[str, list[float | None]]:
     """Mean and standard error of gains (conditions, judges); no error of a single photograph."""
-    mean, error = mean_and_error(gains, photographs)
+    there = np.asarray(np.isfinite(gains).all(axis=1))
+    mean, error = mean_and_error(gains[there], [name for name, one in zip(photographs, there, strict=True) if one])
     return {"mean": mean.tolist(), "error": [None if np.isnan(value) else float(value) for value in error]}
 
 
@@ -177,7 +210,7 @@ def _verdict(parts: list[str], beaten: list[str], lost: list[str], photographs: 
     if photographs < ENOUGH:
         return f"Nothing is shown either way: held-out photographs {photographs}, at least {ENOUGH} are needed."
     if len(beaten) == len(parts):
-        return "Yes: on held-out photographs the mixture beats every one of its parts, with intervals above zero."
+        return "Yes: on held-out photographs the mixture beats every one of its parts (paired sign-flip tests at 5 %)."
     words = "No: on held-out photographs the mixture does not beat all of its parts."
     if beaten:
         words += f" It beats {', '.join(beaten)}."
@@ -187,14 +220,3 @@ def _verdict(parts: list[str], beaten: list[str], lost: list[str], photographs: 
     if undecided:
         words += f" Against {', '.join(undecided)} nothing is shown either way."
     return words
-
-
-def interval(differences: Array) -> tuple[float | None, float | None]:
-    """95 % interval of a mean over photographs by Student's t, honest for few of them; None for a single one."""
-    if len(differences) < 2:
-        return None, None
-    from scipy.stats import t  # at hand: the proposal needed scipy as well
-
-    mean = float(differences.mean())
-    reach = float(t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences)))
-    return mean - reach, mean + reach

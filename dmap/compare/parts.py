@@ -27,9 +27,9 @@ class Part:
 
 
 PARTS = {
-    "ranking": Part("study/ranking.json", 2, "python -m dmap rank"),
-    "simulation": Part("study/study_simulation.json", 1, "python -m dmap study --simulate"),
-    "mixture": Part("mixture.json", 1, "python -m dmap propose-prior"),
+    "ranking": Part("study/ranking.json", 3, "python -m dmap rank"),
+    "simulation": Part("study/study_simulation.json", 2, "python -m dmap study --simulate"),
+    "mixture": Part("mixture.json", 2, "python -m dmap propose-prior"),
 }
 
 
@@ -38,15 +38,16 @@ def file_name(kind: str) -> str:
     return Path(PARTS[kind].place).name
 
 
-def write(kind: str, content: Mapping[str, Any], comparison: str, file: Path) -> None:
+def write(kind: str, content: Mapping[str, Any], method: str, models: Mapping[str, str], file: Path) -> None:
     """Write such a file.
 
     Args:
         kind: of ``PARTS``.
         content: as JSON holds it.
-        comparison: ``Results.identity`` of what it was made of.
+        method: ``Results.method`` of what it was made of.
+        models: fingerprints of the models that it is about, by name.
     """
-    header = {"format": f"dmap-{kind}", "version": PARTS[kind].version, "comparison": comparison}
+    header = {"format": f"dmap-{kind}", "version": PARTS[kind].version, "comparison": method, "of": dict(models)}
     write_json(file, {**header, **content})
 
 
@@ -54,7 +55,8 @@ def read(kind: str, file: Path, results: Results) -> dict[str, Any]:
     """Read such a file.
 
     Raises:
-        ValueError: if it is missing, damaged, something else, of another version, or was made of other results.
+        ValueError: if it is missing, damaged, something else, of another version, or was made of other models, weights
+            or settings.
     """
     part = PARTS[kind]
     content = read_json(file, kind, f"make it again with '{part.command}'")
@@ -64,12 +66,22 @@ def read(kind: str, file: Path, results: Results) -> dict[str, Any]:
         raise ValueError(
             f"{kind} {file.name}: another version of the pack made it; make it again with '{part.command}'"
         )
-    if content.get("comparison") != results.identity:
+    if not _fits(content, results):
         raise ValueError(
             f"{kind} {file.name}: it was made of other results than {', '.join(results.names)} with these weights and "
             f"settings; make it again with '{part.command}'"
         )
     return content
+
+
+def _fits(content: Mapping[str, Any], results: Results) -> bool:
+    """Whether it was made by the same method of models that are all among these: models may be added later."""
+    models = content.get("of")
+    if not models:  # made of a study key of an earlier version, which knows all models together only
+        return content.get("comparison") == results.identity
+    if not isinstance(models, dict) or content.get("comparison") != results.method:
+        return False
+    return all(results.prints.get(name) == value for name, value in models.items())
 
 
 def collect(

@@ -6,18 +6,31 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from .folder import Folder, write_json, write_text
-from .measures import MEASURES
+from .measures import MEASURES, RESEMBLANCE
 from .pages import data_uri, page
 from .parts import PARTS
-from .results import Array, Condition, Results
+from .results import Array, Chosen, Condition, Results
 from .sheet import contact_sheet, matrix, save
-from .statistics import cross_scores, disagreements, fooled_by, standing
+from .statistics import (
+    Contrast,
+    contrasts,
+    cross_scores,
+    disagreements,
+    fooled_by,
+    judging,
+    mean_and_error,
+    standing,
+    starts,
+)
+from .verdict import verdict
 
 PAGE, DATA, CELLS, MATRIX = "report.html", "report.json", "cells.csv", "cross_scores.csv"
 SHEET, HEAT = "contact_sheet.png", "cross_scores.png"
@@ -69,7 +82,7 @@ def contents(results: Results) -> dict[str, Any]:
     pairs = [
         {
             "condition": one.condition, "first": one.first, "second": one.second, "judge_first": one.judge_first,
-            "judge_second": one.judge_second, "points": round(one.points, 3),
+            "judge_second": one.judge_second, "deviations": round(one.deviations, 3),
         }
         for one in disagreements(results, results.select())
     ]  # fmt: skip
@@ -78,6 +91,11 @@ def contents(results: Results) -> dict[str, Any]:
         "models": results.names,
         "judges": results.judges,
         "related": results.related.tolist(),
+        "common": [results.judges[index] for index in results.common],
+        "scales": results.scales,
+        "deviation": _round(results.deviation),
+        "cosines": _round(results.cosines),
+        "verdict": verdict(results, results.select()),
         "groups": list(_groups(results)),
         "pairs": pairs,
         "unmatched": unmatched,
@@ -108,31 +126,58 @@ def _groups(results: Results) -> Iterator[dict[str, Any]]:
     for level in [None, *plan.levels] if len(plan.levels) > 1 else [None]:
         for degradation in [None, *plan.degradations] if len(plan.degradations) > 1 else [None]:
             chosen = results.select(degradation, level)
-            stand = standing(results, chosen)
+            stand, who = standing(results, chosen), judging(results)
             yield {
                 "degradation": degradation,
                 "level": level,
                 "conditions": len(chosen),
                 "photographs": len(set(results.photographs(chosen))),
+                "judging": {"kind": who.kind, "judges": [results.judges[index] for index in who.judges]},
+                "verdict": verdict(results, chosen),
                 "scores": _pair(cross_scores(results, chosen, gain=False)),
                 "gains": _pair(cross_scores(results, chosen, gain=True)),
+                "deviations": _pair(cross_scores(results, chosen, gain=True, deviations=True)),
                 "excess": _pair(fooled_by(results, chosen)),
-                "start": _round(results.start[chosen].mean(axis=0)) if len(chosen) else None,
+                "start": _round(starts(results, chosen)) if len(chosen) else None,
                 "own": _pair(stand.own),
                 "others": _pair(stand.others),
+                "others_deviations": _pair(stand.deviations),
                 "fooled": _pair(stand.fooled),
                 "cost": _pair(stand.cost),
+                "offset": _pair(stand.offset),
+                "starts": stand.starts.astype(int).tolist(),
+                "contrasts": [_contrast(one) for one in contrasts(results, chosen)],
+                "against_start": [_contrast(one) for one in contrasts(results, chosen, start=True)],
                 "measures": {
-                    name: _round((results.measures[name] - results.start_measures[name][:, None])[chosen].mean(axis=0))
+                    name: _over_outputs(results, results.measures[name] - results.start_measures[name][:, None], chosen)
                     for name in MEASURES
+                    if len(chosen)
+                },
+                "resemblance": {
+                    name: _over_outputs(results, results.resemblance[name], chosen)
+                    for name in RESEMBLANCE
                     if len(chosen)
                 },
             }
 
 
+def _contrast(one: Contrast) -> dict[str, Any]:
+    return {**asdict(one), "shown": one.shown}
+
+
+def _over_outputs(results: Results, values: Array, chosen: Chosen) -> list[float | None]:
+    """Means (models,) of values (conditions, models) over the outputs that count, every photograph once."""
+    found: list[float | None] = []
+    for model in range(len(results.names)):
+        mine = [number for number in chosen if results.counted[number, model] and np.isfinite(values[number, model])]
+        mean, _ = mean_and_error(values[mine, model], results.photographs(np.array(mine, dtype=np.intp)))
+        found.append(_round(mean))
+    return found
+
+
 def _round(values: Array) -> Any:
     """Nested lists with 4 decimals, null for what is not finite."""
-    if values.ndim:
+    if np.ndim(values):
         return [_round(value) for value in values]
     return round(float(values), 4) if math.isfinite(float(values)) else None
 
@@ -155,6 +200,7 @@ def _cell_rows(results: Results) -> Iterator[dict[str, Any]]:
                 **{f"score {judge}": results.scores[row, column, place] for place, judge in enumerate(results.judges)},
                 **{f"start {judge}": results.start[row, place] for place, judge in enumerate(results.judges)},
                 **{measure: results.measures[measure][row, column] for measure in MEASURES},
+                **{measure: results.resemblance[measure][row, column] for measure in RESEMBLANCE},
             }  # fmt: skip
 
 
@@ -167,7 +213,7 @@ def _matrix_rows(groups: Sequence[Mapping[str, Any]], results: Results) -> Itera
                     "optimised by": model, "judged by": judge, "conditions": group["conditions"],
                     **{
                         f"{kind} {part}": group[kind][part][row][column]
-                        for kind in ("scores", "gains", "excess")
+                        for kind in ("scores", "gains", "deviations", "excess")
                         for part in ("mean", "error")
                         if group[kind]["mean"]
                     },

@@ -19,12 +19,14 @@ from ..chain import Chain
 from ..fidelity import fidelity
 from ..objective import Objective, Terms
 from ..priors import Prior, check_gradient
+from ..priors.logistic import LogisticMap
+from . import kinship
 from .folder import Cell, Folder, Input
 from .inputs import Photograph, Skipped, degrade, from_bytes, shown, to_bytes
-from .measures import MEASURES, measure
+from .measures import MEASURES, RESEMBLANCE, measure
 from .plan import Plan, digest
 from .search import search
-from .specs import fingerprint, leaves
+from .specs import fingerprint, leaves, weights_print
 
 
 class Engine(Protocol):
@@ -113,6 +115,7 @@ class Comparison:
             for degradation in plan.degradations
         ]
         cells = [cell_key for *_, key in self._jobs for cell_key, *_ in self._cells(key)]
+        self._probed = {key for *_, key in self._jobs[: kinship.INPUTS]}
         self.total, self.finished = len(cells), sum(folder.read_cell(key) is not None for key in cells)
         self._software = {**software(), **engine.software}
         folder.write_index(self._index(skipped))
@@ -147,6 +150,8 @@ class Comparison:
                     "spec": spec,
                     "fingerprint": self.prints[spec],
                     "parts": leaves(self.models[spec]),
+                    "weights": weights_print(self.models[spec]),
+                    "score_map": _map_of(self.models[spec]),
                 }
                 for spec in (*self.plan.priors, *self.plan.judges)
             ],
@@ -211,6 +216,20 @@ class Comparison:
         assert stored is not None
         for name, image in stored[0].items():
             self._score(f"{key}-{name}", image, key)
+        if key in self._probed:
+            self._compare_gradients(key, stored[0]["start"])
+
+    def _compare_gradients(self, key: str, start: Tensor) -> None:
+        """Write the cosines of all models' gradients at a start, unless they are there."""
+        known = self.folder.read_scores(f"{key}-cosines")
+        prints = list(self.prints.values())
+        climbed = [self.prints[spec] for spec in self.plan.priors]
+        asked = [kinship.pair(one, other) for one in climbed for other in prints if one != other]
+        if any(pair not in known for pair in asked):
+            image = from_bytes(start).to(self.engine.device)
+            models = {self.prints[spec]: model for spec, model in self.models.items()}
+            without = dict.fromkeys(asked, 0.0)  # a model without a gradient agrees with none
+            self.folder.write_scores(f"{key}-cosines", {**known, **without, **kinship.cosines(models, image)})
 
     def _optimise(
         self,
@@ -248,7 +267,7 @@ class Comparison:
             return float(fidelity(plan.fidelity)(images[-1], photograph))
 
         tolerance = plan.tolerance * level
-        trials, best = search(ascend, target, tolerance, first, plan.searches)
+        trials, best = search(ascend, target, tolerance, first, plan.searches, level)
         found = trials[best]
         facts = Cell(
             key=key,
@@ -271,18 +290,28 @@ class Comparison:
         missing = [spec for spec in self.models if self.prints[spec] not in scores]
         stored = self.folder.read_input(input_key)
         assert stored is not None
-        measures = () if "clean" not in stored[0] or key.endswith("-clean") else MEASURES
-        if not missing and all(name in scores for name in measures):
+        against: dict[str, tuple[str, str]] = {}  # name: what it is, and what the image is held against
+        if "clean" in stored[0] and not key.endswith("-clean"):
+            against = {name: (name, "clean") for name in MEASURES}
+        if key.partition("-")[0] != input_key:
+            against.update({name: (kind, "photograph") for name, kind in RESEMBLANCE.items()})
+        if not missing and all(name in scores for name in against):
             return
         pixels = from_bytes(image)
         with torch.no_grad():
             for spec in missing:
                 scores[self.prints[spec]] = float(self.models[spec](pixels.to(self.engine.device)))
-        for name in measures:
-            value = measure(name, pixels, from_bytes(stored[0]["clean"]))
+        for name, (kind, reference) in against.items():
+            value = measure(kind, pixels, from_bytes(stored[0][reference]))
             if value is not None:
                 scores[name] = value
         self.folder.write_scores(key, scores)
+
+
+def _map_of(prior: Prior) -> list[float] | None:
+    """(midpoint, slope) of a prior's logistic map; None if its scores are on a scale of their own."""
+    found = prior.score_map
+    return [found.midpoint, found.slope] if isinstance(found, LogisticMap) else None
 
 
 def software() -> dict[str, str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 FACTOR = 3.0
 """The weight is multiplied or divided by this until the target is bracketed; the step doubles (in log) each time."""
 RANGE = (1e-4, 1e5)
+CENTRED, CENTRING = 0.25, 2
+"""Share of the tolerance that is close enough, and ascents spent on coming there from within the tolerance."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,29 @@ def next_weight(trials: Sequence[Trial], target: float) -> float | None:
     return min(max(weight, RANGE[0]), RANGE[1])
 
 
+def centring_weight(trials: Sequence[Trial], target: float, level: float) -> float:
+    """The weight to try next once a trial is within the tolerance: closer to its middle.
+
+    Between trials on both sides as ``next_weight``; else the distance beyond the start is taken to grow with the
+    weight.
+    """
+    below, above = (any((trial.distance < target) == side for trial in trials) for side in (True, False))
+    if below and above:
+        weight = next_weight(trials, target)
+        assert weight is not None  # the target is bracketed
+        return weight
+    closest = min(trials, key=lambda trial: abs(trial.distance - target))
+    moved = max(closest.distance - (target - level), 0.5 * level)
+    return min(max(closest.weight * level / moved, RANGE[0]), RANGE[1])
+
+
 def search(
-    ascend: Callable[[float], float], target: float, tolerance: float, first: float, most: int
+    ascend: Callable[[float], float], target: float, tolerance: float, first: float, most: int, level: float
 ) -> tuple[list[Trial], int]:
     """Look for the weight at which an ascent ends at ``target``.
+
+    A search that begins where the last one ended would stop at the tolerance's near edge, each model's at its own: so
+    once within the tolerance it goes on, by at most ``CENTRING`` ascents, until it is within a quarter of it.
 
     Args:
         ascend: weight -> D of the ascent's image.
@@ -54,16 +75,25 @@ def search(
         tolerance: half width of what counts as the target, absolute.
         first: weight to begin with.
         most: ascents at most.
+        level: how far ``target`` is beyond D of the start.
 
     Returns:
         All trials, and the index of the one closest to the target.
     """
     trials: list[Trial] = []
     weight: float | None = min(max(first, RANGE[0]), RANGE[1])
+    left = CENTRING
     while weight is not None and len(trials) < most:
         trials.append(Trial(weight, ascend(weight)))
-        if abs(trials[-1].distance - target) <= tolerance:
+        miss = min(abs(trial.distance - target) for trial in trials)
+        if miss <= CENTRED * tolerance:
             break
-        weight = next_weight(trials, target)
+        if miss <= tolerance:
+            if left == 0:
+                break
+            left -= 1
+            weight = centring_weight(trials, target, level)
+        else:
+            weight = next_weight(trials, target)
     closest = min(range(len(trials)), key=lambda index: abs(trials[index].distance - target))
     return trials, closest

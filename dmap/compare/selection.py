@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .results import Results
+from .statistics import preferences
 
 STRATEGIES = ("debiased", "random")
 
@@ -20,7 +20,7 @@ class Pair:
     Attributes:
         condition: index of the condition.
         first, second: models.
-        value: how much the judges disagree on which is better, in points; see ``candidates``.
+        value: how much the judges disagree on which is better, in their standard deviations; see ``candidates``.
     """
 
     condition: int
@@ -32,16 +32,18 @@ class Pair:
 def candidates(results: Results) -> list[Pair]:
     """All pairs of outputs at matched fidelity.
 
-    The value of a pair is the standard deviation, over the judges, of the difference of their scores: large where the
-    two outputs differ and the models part on which is better.
+    The value of a pair is the standard deviation, over the judges that are kin of neither model, of how much they
+    prefer one: large where the two outputs differ and independent models part on which is better. 0 with fewer than two
+    such judges: pairs are then chosen evenly only.
     """
     found = []
     for number in results.select():
-        scores = results.scores[number]
-        for first in range(len(results.names)):
-            for second in range(first + 1, len(results.names)):
-                value = float((scores[first] - scores[second]).std())
-                found.append(Pair(int(number), first, second, value))
+        counted = np.flatnonzero(results.counted[number]).tolist()
+        for first in counted:
+            for second in counted:
+                if first < second:
+                    _, change = preferences(results, int(number), first, second)
+                    found.append(Pair(int(number), first, second, float(change.std()) if len(change) > 1 else 0.0))
     return found
 
 
@@ -73,16 +75,19 @@ def choose(pairs: Sequence[Pair], contents: Sequence[str], count: int, strategy:
     shuffled = [pairs[index] for index in order]
     if strategy == "random":
         return shuffled[:count]
-    models: Counter[tuple[int, int]] = Counter()
-    shown: Counter[str] = Counter()
+    places = {name: number for number, name in enumerate(dict.fromkeys(contents))}
+    content = np.array([places[contents[pair.condition]] for pair in shuffled])
+    _, met = np.unique([(pair.first, pair.second) for pair in shuffled], axis=0, return_inverse=True)
+    value = np.array([pair.value for pair in shuffled])
+    models, shown = np.zeros(met.max() + 1), np.zeros(len(places))
+    left = np.arange(len(shuffled))
     chosen: list[Pair] = []
-    while shuffled and len(chosen) < count:
-        best = min(
-            shuffled,
-            key=lambda pair: (models[pair.first, pair.second], shown[contents[pair.condition]], -pair.value),
-        )
-        shuffled.remove(best)
-        chosen.append(best)
-        models[best.first, best.second] += 1
-        shown[contents[best.condition]] += 1
+    while len(left) and len(chosen) < count:
+        least = left[models[met[left]] == models[met[left]].min()]
+        least = least[shown[content[least]] == shown[content[least]].min()]
+        best = least[value[least].argmax()]
+        left = left[left != best]
+        chosen.append(shuffled[best])
+        models[met[best]] += 1
+        shown[content[best]] += 1
     return chosen

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ranking import bradley_terry
+from .ranking import strengths
 from .results import Array
 from .selection import STRATEGIES, Pair, choose
 
 LAPSE = 0.05
 """Share of answers that are given blindly."""
+CONTENT = 0.7
+"""Standard deviation, in log odds, of how much better or worse a model does on one content than on average."""
+UNKNOWN = 0.5
+"""Standard deviation of the logarithm of a pair's visibility that no model foretells."""
 BUDGETS = (10, 20, 40, 80, 160, 320, 640)
 
 
@@ -22,42 +26,56 @@ class Power:
 
     Attributes:
         strategy: how pairs were chosen.
-        follows: correlation of what people can see with what the models disagree on.
+        follows: how far people see what the models part on, see ``visibility``.
         votes: so many.
         right: share of the pairs of models that came out in the right order, mean over the simulations.
+        error: standard error of ``right`` over the simulations.
         first: share of the simulations whose best model came out best.
+        more: how much larger ``right`` is than with random pairs in the same simulations, mean.
+        more_error: standard error of that.
     """
 
     strategy: str
     follows: float
     votes: int
     right: float
+    error: float
     first: float
+    more: float
+    more_error: float
 
 
 def visibility(pairs: Sequence[Pair], follows: float, random: np.random.Generator) -> Array:
-    """How clearly people see the better one of each pair: log-normal of mean about 1.
+    """How strongly people see the difference of each pair, as a factor on its log odds; of median 1.
+
+    The factor is the pair's own disagreement over the median one, to the power ``follows``, times something that no
+    model foretells (log-normal, ``UNKNOWN``). Where all pairs part the models alike there is nothing to choose by,
+    however many there are. A pair on which the judges agree fully is taken for one at a tenth of the median.
 
     Args:
-        follows: correlation, before the exponential, with the pair's own value.
+        follows: 0 where what the models part on tells nothing of what people see, 1 where twice the disagreement is
+            twice the difference.
     """
-    values = np.log(np.array([pair.value for pair in pairs]) + 1e-3)
-    spread = values.std()
-    known = (values - values.mean()) / spread if spread > 0 else np.zeros(len(pairs))
-    unknown = random.standard_normal(len(pairs))
-    return np.exp(follows * known + np.sqrt(1 - follows**2) * unknown - 0.5)
+    values = np.array([pair.value for pair in pairs])
+    median = float(np.median(values))
+    known = np.clip(values / median, 0.1, None) if median > 0 else np.ones(len(pairs))
+    result: Array = known**follows * np.exp(UNKNOWN * random.standard_normal(len(pairs)))
+    return result
 
 
-def answers(pairs: Sequence[Pair], seen: Array, strengths: Array, votes: int, random: np.random.Generator) -> Array:
-    """(models, models) wins of so many votes on these pairs in turn."""
-    count = np.zeros((len(strengths), len(strengths)))
-    for number in range(votes):
-        index = number % len(pairs)
-        pair = pairs[index]
-        odds = seen[index] * (strengths[pair.first] - strengths[pair.second])
-        chance = LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-odds))
-        winner, loser = (pair.first, pair.second) if random.random() < chance else (pair.second, pair.first)
-        count[winner, loser] += 1
+def answers(
+    pairs: Sequence[Pair], odds: Array, models: int, budgets: Sequence[int], random: np.random.Generator
+) -> Array:
+    """(budgets, models, models) wins after so many votes on these pairs in turn, each with its own log odds."""
+    most = max(budgets)
+    turn = np.arange(most) % len(pairs)
+    chance = LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-odds[turn]))
+    first_won = random.random(most) < chance
+    first, second = np.array([(pair.first, pair.second) for pair in pairs])[turn].T
+    count = np.zeros((len(budgets), models, models))
+    for place, votes in enumerate(budgets):
+        won, lost = np.where(first_won, first, second)[:votes], np.where(first_won, second, first)[:votes]
+        np.add.at(count[place], (won, lost), 1.0)
     return count
 
 
@@ -66,16 +84,16 @@ def power(
     contents: Sequence[str],
     models: int,
     shown: int,
-    follows: Sequence[float] = (0.0, 0.5, 0.9),
+    follows: Sequence[float] = (0.0, 0.5, 1.0),
     budgets: Sequence[int] = BUDGETS,
     repeats: int = 40,
     seed: int = 0,
 ) -> list[Power]:
     """Votes against recovery of a known order, for each way to choose pairs.
 
-    True strengths are drawn anew for each simulation, one log odd apart on average. A vote follows them the more
-    clearly, the better the pair shows the difference. ``follows`` = 0 is a world in which what the models disagree on
-    tells nothing of what people see.
+    In every simulation the models' mean strengths are drawn anew, one log odd apart on average, and so is how each does
+    on every content (``CONTENT``). A vote follows their difference on this content, times the pair's visibility. What
+    is to be recovered is the order of the mean strengths. All ways to choose pairs meet the same simulations.
 
     Args:
         pairs: a comparison's candidates.
@@ -83,25 +101,43 @@ def power(
         models: how many there are.
         shown: pairs that each study shows; votes go round them.
     """
+    place = {name: number for number, name in enumerate(dict.fromkeys(contents))}
     found = []
-    for strategy in STRATEGIES:
-        for correlation in follows:
-            right, first = np.zeros(len(budgets)), np.zeros(len(budgets))
-            for repeat in range(repeats):
-                random = np.random.default_rng([seed, repeat])
-                strengths = random.standard_normal(models)
-                clear = dict(zip(map(id, pairs), visibility(pairs, correlation, random), strict=True))
+    for correlation in follows:
+        right = {strategy: np.zeros((repeats, len(budgets))) for strategy in STRATEGIES}
+        first = {strategy: np.zeros(len(budgets)) for strategy in STRATEGIES}
+        for repeat in range(repeats):
+            random = np.random.default_rng([seed, repeat])
+            truth = random.standard_normal(models)
+            on_content = truth + CONTENT * random.standard_normal((len(place), models))
+            clear = dict(zip(map(id, pairs), visibility(pairs, correlation, random), strict=True))
+            for strategy in STRATEGIES:
                 chosen = choose(pairs, contents, shown, strategy, seed + repeat)
-                seen = np.array([clear[id(pair)] for pair in chosen])
-                for place, votes in enumerate(budgets):
-                    estimate = bradley_terry(answers(chosen, seen, strengths, votes, random))
-                    right[place] += ordered(estimate, strengths) / repeats
-                    first[place] += float(estimate.argmax() == strengths.argmax()) / repeats
+                odds = np.array(
+                    [
+                        clear[id(pair)] * (of[pair.first] - of[pair.second])
+                        for pair in chosen
+                        for of in (on_content[place[contents[pair.condition]]],)
+                    ]
+                )
+                voting = np.random.default_rng([seed, repeat, 1])
+                estimate = strengths(answers(chosen, odds, models, budgets, voting))
+                right[strategy][repeat] = [ordered(one, truth) for one in estimate]
+                first[strategy] += (estimate.argmax(axis=1) == truth.argmax()) / repeats
+        for strategy in STRATEGIES:
+            more = right[strategy] - right["random"]
             found += [
-                Power(strategy, correlation, votes, float(right[place]), float(first[place]))
-                for place, votes in enumerate(budgets)
-            ]
+                Power(
+                    strategy, correlation, votes, float(right[strategy][:, at].mean()), _error(right[strategy][:, at]),
+                    float(first[strategy][at]), float(more[:, at].mean()), _error(more[:, at]),
+                )
+                for at, votes in enumerate(budgets)
+            ]  # fmt: skip
     return found
+
+
+def _error(values: Array) -> float:
+    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
 
 
 def ordered(estimate: Array, truth: Array) -> float:
@@ -114,3 +150,13 @@ def votes_needed(found: Sequence[Power], strategy: str, follows: float, share: f
     """The fewest votes at which so many pairs of models come out right; None if more than were simulated."""
     enough = [one.votes for one in found if (one.strategy, one.follows) == (strategy, follows) and one.right >= share]
     return min(enough, default=None)
+
+
+def claim(found: Sequence[Power], follows: float) -> str:
+    """Whether choosing pairs is worth it: the mean share of right pairs over all budgets, debiased less random."""
+    rows = [one for one in found if (one.strategy, one.follows) == ("debiased", follows)]
+    more = float(np.mean([one.more for one in rows]))
+    error = float(np.mean([one.more_error for one in rows]))  # budgets of one simulation rise and fall together
+    if abs(more) <= 2 * error:
+        return f"no difference shown between debiased and random pairs ({more:+.1%} right, error {error:.1%})"
+    return f"{'debiased' if more > 0 else 'random'} pairs order more models rightly ({more:+.1%}, error {error:.1%})"

@@ -72,6 +72,12 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+def weights_print(prior: Prior) -> str:
+    """Stands for a prior's weights alone, whatever its map; "" for one without any."""
+    tensors = prior.state_dict()
+    return digest([list(tensors), checksum(tensors.values())]) if tensors else ""
+
+
 def fingerprint(prior: Prior) -> str:
     """Stands for a prior's weights, maps and parts: another training under the same name counts as another prior."""
     plain = (str, int, float, tuple, list)

@@ -1,4 +1,9 @@
-"""What the outputs say about the models: cross-scores, who is fooled, how cheaply, and where two models part ways."""
+"""What the outputs say about the models: cross-scores, who is fooled, how cheaply, which differences hold.
+
+Models are compared by judges that are kin of none of them (``Results.common``), so that every row of a table averages
+the same judges. Where there is none, by a model of judge effects, gain = model + judge, over all judgements by judges
+that are no kin of the climbed model (``Judging.kind``).
+"""
 
 from __future__ import annotations
 
@@ -6,101 +11,263 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from .results import Array, Results
+from .inference import Estimate, effects, holm, interval, sign_flip
+from .results import Array, Booleans, Chosen, Results
 
-Chosen = npt.NDArray[np.intp]
+Pair = tuple[Array, Array]
+"""Means and standard errors."""
 
 
-def mean_and_error(values: Array, photographs: Sequence[str]) -> tuple[Array, Array]:
-    """Mean and standard error over photographs of values (conditions, ...).
+@dataclass(frozen=True)
+class Judging:
+    """Who judges all models alike.
 
-    A photograph's conditions are averaged first: degradations of one photograph are not independent. The error of one
-    photograph alone is NaN.
+    Attributes:
+        kind: "common": the judges that are kin of no model; "effects": judge effects are estimated, since there is
+            none; "nobody": some model shares no judge with the others.
+        judges: indices of the judges that take part.
     """
-    names = list(dict.fromkeys(photographs))
-    if not names:
-        empty = np.full(values.shape[1:], np.nan)
-        return empty, empty
-    index = np.array([names.index(name) for name in photographs])
-    means = np.stack([values[index == number].mean(axis=0) for number in range(len(names))])
-    error = means.std(axis=0, ddof=1) / np.sqrt(len(names)) if len(names) > 1 else np.full(means.shape[1:], np.nan)
-    return means.mean(axis=0), error
+
+    kind: str
+    judges: list[int]
 
 
-def others(results: Results, values: Array) -> Array:
-    """Of (conditions, models, judges), the mean over the judges unrelated to the climbed model: (conditions, models).
+def judging(results: Results) -> Judging:
+    """Who judges these models alike."""
+    if results.common:
+        return Judging("common", results.common)
+    free = ~results.related
+    judges = np.flatnonzero(free.any(axis=0)).tolist()
+    shared = [[bool((free[one] & free[two]).any()) for two in range(len(free))] for one in range(len(free))]
+    return Judging("effects" if _linked(np.array(shared)) else "nobody", judges)
 
-    NaN for a model to which all judges are related.
+
+def _linked(shared: Booleans) -> bool:
+    """Whether all models can be told apart: by judges that two share, at least by way of third models."""
+    reached = shared[0].copy()
+    for _ in shared:
+        reached |= shared[reached].any(axis=0)
+    return bool(reached.all())
+
+
+def over_judges(results: Results, chosen: Chosen, deviations: bool = False) -> Estimate:
+    """Gains over the start by the judges of ``judging``: (models,) over the photographs.
+
+    Args:
+        deviations: in units of each judge's standard deviation, else in points.
     """
-    outside = ~results.related
-    count = outside.sum(axis=1)
-    total: Array = np.where(outside[None], values, 0).sum(axis=2)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    found = judging(results)
+    gains = results.gains[chosen] / (results.deviation if deviations else 1.0)
+    photographs = results.photographs(chosen)
+    if found.kind == "nobody":
+        return Estimate(np.full(len(results.names), np.nan), np.full((0, len(results.names)), np.nan))
+    if found.kind == "common":
+        return effects(gains[..., found.judges].mean(axis=2), photographs)
+    free = np.where(results.related[None], np.nan, gains)
+    rows = free.transpose(0, 2, 1)[:, found.judges].reshape(-1, len(results.names))
+    return effects(rows, [name for name in photographs for _ in found.judges])
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a model stands, (models,) each with standard errors over photographs.
+    """How a model stands, each (models,) with standard errors over photographs.
 
     Attributes:
-        own: gain in its own score where it was climbed.
-        others: mean gain of the judges there that share no network with it: what it is worth.
+        own: gain in its own score where it was climbed, in points.
+        others: gain by the judges of ``judging``, in points: what it is worth.
+        deviations: the same in units of each judge's standard deviation.
         fooled: own less others, the part that nobody confirms.
         cost: ``fooled`` in points for each 0.01 that D moved away from the start: the attack's strength.
+        offset: how far D ended from the wanted one, as a share of the level.
+        starts: (models,) outputs that count.
     """
 
-    own: tuple[Array, Array]
-    others: tuple[Array, Array]
-    fooled: tuple[Array, Array]
-    cost: tuple[Array, Array]
+    own: Pair
+    others: Pair
+    deviations: Pair
+    fooled: Pair
+    cost: Pair
+    offset: Pair
+    starts: Array
 
 
 def standing(results: Results, chosen: Chosen) -> Standing:
     """The standing of every model over these conditions."""
-    gains, photographs = results.gains[chosen], results.photographs(chosen)
-    own = np.stack([gains[:, model, model] for model in range(len(results.names))], axis=1)
-    rest = others(results, gains)
-    moved = np.array(
-        [
-            [np.nan if cell is None else cell.distance - condition.input.start_distance for cell in condition.cells]
-            for condition in (results.conditions[number] for number in chosen)
-        ]
-    ).reshape(own.shape)
+    photographs, models = results.photographs(chosen), len(results.names)
+    own = effects(results.gains[chosen][:, np.arange(models), np.arange(models)], photographs)
+    others = over_judges(results, chosen)
+    fooled = own - others if len(others.without) == len(own.without) else others
+    moved, offset = np.full((len(chosen), models), np.nan), np.full((len(chosen), models), np.nan)
+    for row, number in enumerate(chosen):
+        condition = results.conditions[number]
+        for column, cell in enumerate(condition.cells):
+            if cell is not None and results.counted[number, column]:
+                moved[row, column] = max(cell.distance - condition.input.start_distance, 1e-6)
+                offset[row, column] = (cell.distance - cell.target) / cell.level
+    cost = fooled / effects(moved, photographs) if fooled is not others else others
     return Standing(
-        mean_and_error(own, photographs),
-        mean_and_error(rest, photographs),
-        mean_and_error(own - rest, photographs),
-        mean_and_error((own - rest) / np.maximum(moved, 1e-6) * 0.01, photographs),
+        _pair(own),
+        _pair(others),
+        _pair(over_judges(results, chosen, deviations=True)),
+        _pair(fooled),
+        (0.01 * cost.mean, 0.01 * cost.error),
+        _pair(effects(offset, photographs)),
+        results.counted[chosen].sum(axis=0).astype(float),
     )
 
 
-def fooled_by(results: Results, chosen: Chosen) -> tuple[Array, Array]:
-    """(models, judges): how much more a judge gains by a model's outputs than the judges unrelated to both.
+def _pair(estimate: Estimate) -> Pair:
+    return estimate.mean, estimate.error
+
+
+def cross_scores(results: Results, chosen: Chosen, gain: bool, deviations: bool = False) -> Pair:
+    """(models, judges) mean and standard error of the scores, or of the gains over the start.
+
+    Args:
+        gain: over the start; else the score itself.
+        deviations: gains in units of each judge's standard deviation, else in points.
+    """
+    photographs, count = results.photographs(chosen), len(results.judges)
+    columns = [effects(results.gains[chosen][..., judge], photographs) for judge in range(count)]
+    mean = np.stack([one.mean for one in columns], axis=1)
+    error = np.stack([one.error for one in columns], axis=1)
+    if gain:
+        scale = results.deviation if deviations else np.ones(count)
+        return mean / scale, error / scale
+    scores = [
+        effects(results.start[chosen][:, judge, None] + results.gains[chosen][..., judge], photographs)
+        for judge in range(count)
+    ]
+    start = starts(results, chosen)
+    return start + mean, np.stack([one.error for one in scores], axis=1)
+
+
+def starts(results: Results, chosen: Chosen) -> Array:
+    """(judges,) mean score of the starts, every photograph counting once."""
+    return mean_and_error(results.start[chosen], results.photographs(chosen))[0]
+
+
+def mean_and_error(values: Array, photographs: Sequence[str]) -> Pair:
+    """Mean and standard error over photographs of complete values (conditions, ...).
+
+    A photograph's conditions are averaged first: degradations of one photograph are not independent. The error of one
+    photograph alone is NaN.
+    """
+    means = mean_by(values, photographs)
+    if not len(means):
+        return np.full(values.shape[1:], np.nan), np.full(values.shape[1:], np.nan)
+    error = means.std(axis=0, ddof=1) / np.sqrt(len(means)) if len(means) > 1 else np.full(means.shape[1:], np.nan)
+    return means.mean(axis=0), error
+
+
+def mean_by(values: Array, photographs: Sequence[str]) -> Array:
+    """(photographs, ...) means of values (conditions, ...), photographs in the order of their first condition."""
+    names = np.array(photographs)
+    means = [values[names == name].mean(axis=0) for name in dict.fromkeys(photographs)]
+    return np.stack(means) if means else np.empty((0, *values.shape[1:]))
+
+
+def fooled_by(results: Results, chosen: Chosen) -> Pair:
+    """(models, judges): how much more a judge gains by a model's outputs than the judges that are kin of neither.
 
     NaN where nobody is left to compare with.
     """
-    gains = results.gains[chosen]
+    gains, photographs = results.gains[chosen], results.photographs(chosen)
     models, judges = len(results.names), len(results.judges)
-    excess = np.full((len(chosen), models, judges), np.nan)
-    for model in range(models):
-        for judge in range(judges):
-            kin = results.parts[model] | results.parts[judge]
-            rest = [other for other in range(judges) if kin.isdisjoint(results.parts[other])]
-            if rest:
-                excess[:, model, judge] = gains[:, model, judge] - gains[:, model, rest].mean(axis=1)
-    return mean_and_error(excess, results.photographs(chosen))
+    mean, error = np.full((models, judges), np.nan), np.full((models, judges), np.nan)
+    for judge in range(judges):
+        excess = np.full((len(chosen), models), np.nan)
+        for model in range(models):
+            rest = np.flatnonzero(~(results.kin[model] | results.kin[judge]))
+            if len(rest):
+                excess[:, model] = gains[:, model, judge] - gains[:, model, rest].mean(axis=1)
+        found = effects(excess, photographs)
+        mean[:, judge], error[:, judge] = found.mean, found.error
+    return mean, error
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A paired comparison of two models, or of a model and the start, over photographs.
+
+    Attributes:
+        first, second: indices of models; ``second`` is None for the start.
+        judges: how many judge both alike.
+        favour: how many of them prefer the first on average.
+        photographs: on which both count.
+        points, deviations: mean difference by these judges, in points and in their standard deviations.
+        low, high: 95 % bootstrap interval over photographs of ``deviations``; None for too few photographs.
+        p: of the paired sign-flip test of ``deviations``.
+        adjusted: by Holm over all contrasts of its kind.
+    """
+
+    first: int
+    second: int | None
+    judges: int
+    favour: int
+    photographs: int
+    points: float
+    deviations: float
+    low: float | None
+    high: float | None
+    p: float
+    adjusted: float = 1.0
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown, at 5 % after Holm."""
+        return self.adjusted <= 0.05
+
+
+def contrasts(results: Results, chosen: Chosen, start: bool = False) -> list[Contrast]:
+    """All pairs of models, or with ``start`` every model against the start.
+
+    By the common judges; where there is none, each pair by the judges that are kin of neither of the two.
+    """
+    models = range(len(results.names))
+    pairs = [(one, None) for one in models] if start else [(one, two) for one in models for two in models if one < two]
+    found = [_contrast(results, chosen, first, second) for first, second in pairs]
+    known = [one for one in found if one is not None]
+    adjusted = holm([one.p for one in known])
+    return [Contrast(**{**vars(one), "adjusted": value}) for one, value in zip(known, adjusted, strict=True)]
+
+
+def _contrast(results: Results, chosen: Chosen, first: int, second: int | None) -> Contrast | None:
+    judges = results.common or unrelated(results, first, first if second is None else second)
+    gains = results.gains[chosen][..., judges]
+    difference = gains[:, first] if second is None else gains[:, first] - gains[:, second]
+    there = np.asarray(np.isfinite(difference).all(axis=1))
+    photographs = [name for name, one in zip(results.photographs(chosen), there, strict=True) if one]
+    if not judges or not photographs:
+        return None
+    each = mean_by(difference[there], photographs)
+    scaled = (each / results.deviation[judges]).mean(axis=1)
+    if not np.isfinite(scaled).all():
+        return None  # a single photograph gives judges no deviation
+    ends = interval(scaled)
+    return Contrast(
+        first,
+        second,
+        len(judges),
+        int((each.mean(axis=0) > 0).sum()),
+        len(each),
+        float(each.mean()),
+        float(scaled.mean()),
+        None if ends is None else ends[0],
+        None if ends is None else ends[1],
+        sign_flip(scaled),
+    )
 
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Two outputs of one start on which two judges disagree most.
+    """Two outputs of one start on which two judges, kin of neither model, disagree most.
 
     Attributes:
         condition: index of the condition.
         first, second: models whose outputs they are; ``judge_first`` prefers the first, ``judge_second`` the second.
-        points: the smaller of the two preferences, in points.
+        deviations: the smaller of the two preferences, in the judge's standard deviations.
     """
 
     condition: int
@@ -108,13 +275,14 @@ class Disagreement:
     second: int
     judge_first: int
     judge_second: int
-    points: float
+    deviations: float
 
 
 def disagreements(results: Results, chosen: Chosen, most: int = 12) -> list[Disagreement]:
-    """The pairs on which two models' judgements part most, at most one for each photograph and pair of models.
+    """The pairs on which unrelated judges part most, at most one for each photograph and pair of models.
 
-    After maximum differentiation (Wang and Simoncelli 2008): what two models call better and worse tells them apart.
+    After maximum differentiation (Wang and Simoncelli 2008): what two models call better and worse tells them apart. A
+    judge that is kin of one of the two models does not count, nor do two judges that are kin of each other.
     """
     found: dict[tuple[str, int, int], Disagreement] = {}
     for number in chosen:
@@ -122,21 +290,36 @@ def disagreements(results: Results, chosen: Chosen, most: int = 12) -> list[Disa
             for second in range(first + 1, len(results.names)):
                 one = _disagreement(results, int(number), first, second)
                 key = results.conditions[number].input.photograph, first, second
-                if one is not None and (key not in found or found[key].points < one.points):
+                if one is not None and (key not in found or found[key].deviations < one.deviations):
                     found[key] = one
-    return sorted(found.values(), key=lambda one: -one.points)[:most]
+    return sorted(found.values(), key=lambda one: -one.deviations)[:most]
+
+
+def unrelated(results: Results, first: int, second: int) -> list[int]:
+    """The judges that are kin of neither of two models."""
+    return np.flatnonzero(~(results.related[first] | results.related[second])).tolist()
+
+
+def preferences(results: Results, condition: int, first: int, second: int) -> tuple[list[int], Array]:
+    """The judges that are kin of neither model, and how much each prefers the first, in its standard deviations.
+
+    NaN where an output does not count; in points, if a single photograph gives judges no deviation.
+    """
+    judges = unrelated(results, first, second)
+    gains = results.gains[condition]
+    scale = results.deviation[judges]
+    return judges, (gains[first, judges] - gains[second, judges]) / np.where(np.isfinite(scale), scale, 1.0)
 
 
 def _disagreement(results: Results, condition: int, first: int, second: int) -> Disagreement | None:
-    change = results.scores[condition, first] - results.scores[condition, second]
-    likes_first, likes_second = int(np.argmax(change)), int(np.argmin(change))
-    points = min(change[likes_first], -change[likes_second])
-    if not points > 0:
+    judges, change = preferences(results, condition, first, second)
+    if len(judges) < 2 or not np.isfinite(change).all():
         return None
-    return Disagreement(condition, first, second, likes_first, likes_second, float(points))
-
-
-def cross_scores(results: Results, chosen: Chosen, gain: bool) -> tuple[Array, Array]:
-    """(models, judges) mean and standard error of the scores, or of the gains over the start."""
-    values = results.gains if gain else results.scores
-    return mean_and_error(values[chosen], results.photographs(chosen))
+    strangers = ~results.kin[np.ix_(judges, judges)]
+    parted = np.where(strangers, np.minimum(change[:, None], -change[None, :]), -np.inf)
+    likes_first, likes_second = np.unravel_index(int(parted.argmax()), parted.shape)
+    if not parted[likes_first, likes_second] > 0:
+        return None
+    return Disagreement(
+        condition, first, second, judges[likes_first], judges[likes_second], float(parted[likes_first, likes_second])
+    )

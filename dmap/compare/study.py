@@ -18,7 +18,9 @@ from .plan import digest
 from .results import Results
 from .selection import Pair, candidates, choose
 
-FORMAT, VERSION = "dmap-study", 2
+FORMAT, VERSION = "dmap-study", 3
+READABLE = (2, 3)
+"""Keys of version 2 know neither fingerprints nor ties; votes may have been gathered with them."""
 Found = TypeVar("Found")
 PAGE, KEY = "study.html", "study_key.json"
 QUESTION = "Which of the two is the better photograph?"
@@ -57,11 +59,13 @@ class Study:
 
     Attributes:
         id: stands for its content; votes carry it.
-        comparison: ``Results.identity`` of what is shown.
+        comparison: ``Results.method`` of what is shown.
         models: names of the models compared.
         trials: all questions.
         strategy: how the pairs were chosen.
         seed: of all that is random.
+        prints: fingerprints of the models, in their order.
+        ties: whether "no difference" is an answer.
     """
 
     id: str
@@ -70,6 +74,13 @@ class Study:
     trials: tuple[Trial, ...]
     strategy: str
     seed: int
+    prints: tuple[str, ...] = ()
+    ties: bool = False
+
+    @property
+    def models_by_name(self) -> dict[str, str]:
+        """Name -> fingerprint; empty for a study of an earlier version of the pack, which does not say."""
+        return dict(zip(self.models, self.prints, strict=True)) if self.prints else {}
 
 
 def make(
@@ -97,7 +108,9 @@ def make(
     pairs = choose(candidates(results), contents, count, strategy, seed)
     images: dict[str, str] = {}
     trials, rows = _trials(results, folder, pairs, images, seed, catches, repeats)
-    study = Study("", results.identity, tuple(results.names), tuple(trials), strategy, seed)
+    study = Study(
+        "", results.method, tuple(results.names), tuple(trials), strategy, seed, tuple(results.prints.values())
+    )
     study = replace(study, id=_identity(study))
     out.mkdir(parents=True, exist_ok=True)
     data = {"study": study.id, "seed": seed, "question": QUESTION, "trials": rows, "images": images}
@@ -109,7 +122,10 @@ def make(
 
 def _identity(study: Study) -> str:
     """Stands for all but the id itself."""
-    return digest({name: value for name, value in asdict(study).items() if name != "id"})
+    content = {name: value for name, value in asdict(study).items() if name != "id"}
+    if not study.prints:
+        del content["prints"], content["ties"]
+    return digest(content)
 
 
 def _trials(
@@ -172,18 +188,20 @@ def _spoiled(image: Tensor, seed: int) -> Tensor:
 def read_key(file: Path) -> Study:
     """Read a study's key. Raises ValueError if it is missing, damaged or of another version."""
     content = read_json(file, "study key", "make the study again")
-    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") not in READABLE:
         raise ValueError(f"study key {file.name}: it is not one of this version of the pack; name {KEY} of the study")
     try:
-        trials = tuple(Trial(**trial) for trial in content["trials"])
         study = Study(
             str(content["id"]),
             str(content["comparison"]),
             tuple(content["models"]),
-            trials,
+            tuple(Trial(**trial) for trial in content["trials"]),
             str(content["strategy"]),
             int(content["seed"]),
+            tuple(content.get("prints", ())),
+            bool(content.get("ties", False)),
         )
+        _ = study.models_by_name
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"study key {file.name}: it is damaged ({error}); make the study again") from error
     if _identity(study) != study.id:

@@ -14,25 +14,30 @@ from .study import GOOD, Study, Trial
 
 FORMAT, VERSION = "dmap-votes", 1
 LARGEST = 20_000_000
-ROW, SIDES = ("trial", "left", "right", "choice", "ms"), ("left", "right")
+ROW, SIDES, TIE = ("trial", "left", "right", "choice", "ms"), ("left", "right"), "tie"
 QUICKEST = 300
 """Milliseconds; a faster answer was no look at the images."""
 LONGEST = 1e12
 """Milliseconds; thirty years."""
-CATCH_SHARE = 0.75
-"""Share of the catch trials that an observer has to answer right."""
+CLICKER_ODDS = 0.02
+"""Of passing the catch trials by pressing anything: so many have to be right that it happens no more often."""
+REPEAT_ODDS = 0.2
+"""An observer is reported whose repeated pairs were answered alike no more often than chance does with these odds."""
+FEW_REPEATS = 4
+"""Below this nothing is said about repeats."""
 SIDE_ODDS = 1e-3
 """An observer who presses one side more than chance would once in so many is reported."""
 
 
 @dataclass(frozen=True)
 class Vote:
-    """An answer: which of the trial's models was preferred."""
+    """An answer: which of the trial's models was preferred; with ``tie`` neither, and the order means nothing."""
 
     trial: Trial
     winner: str
     loser: str
     milliseconds: float
+    tie: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def read(files: Iterable[Path], study: Study) -> tuple[list[Observer], list[Prob
     """Read vote files; what cannot be used is left out and listed.
 
     A file is left out if it is unreadable, empty, of another study or version, or changed after it was saved; an
-    observer who failed the catch trials is left out too. Answers that came too fast are dropped one by one.
+    observer who failed the catch trials is left out too. Answers that came too fast are dropped one by one, and an
+    observer whose repeated pairs were answered alike no more often than by chance is reported.
     """
     observers: dict[str, Observer] = {}
     problems: list[Problem] = []
@@ -93,7 +99,11 @@ def read(files: Iterable[Path], study: Study) -> tuple[list[Observer], list[Prob
             continue
         problems += [Problem(file.name, remark, used=True) for remark in remarks]
         right, total = observer.catches
-        if total and right / total < CATCH_SHARE:
+        needed = catches_needed(total)
+        if needed is None and total:
+            text = f"{total} catch trials cannot tell observer {observer.name!r} from someone who presses anything"
+            problems.append(Problem(file.name, text, used=True))
+        if right < (total if needed is None else needed):
             text = f"observer {observer.name!r} answered {right} of {total} catch trials right"
             problems.append(Problem(file.name, text, used=False))
             continue
@@ -138,37 +148,48 @@ def _observer(content: dict[str, Any], study: Study) -> tuple[Observer, list[str
     for row in content["votes"]:
         trial = trials.get(str(row["trial"]))
         sides_shown = [row["left"], row["right"]]
-        if trial is None or sides_shown not in ([trial.a, trial.b], [trial.b, trial.a]) or row["choice"] not in SIDES:
+        allowed = (*SIDES, TIE) if study.ties else SIDES
+        if trial is None or sides_shown not in ([trial.a, trial.b], [trial.b, trial.a]) or row["choice"] not in allowed:
             raise ValueError(f"a vote on {row['trial']!r} does not fit the study")
         if trial.id in answers:
             raise ValueError(f"there are two votes on {trial.id}")
         if isinstance(row["ms"], bool) or not isinstance(row["ms"], int | float) or not 0 <= row["ms"] <= LONGEST:
             raise ValueError(f"the time of the vote on {trial.id} is no time")
+        tie = row["choice"] == TIE
         sides[row["choice"]] += 1
         models = (trial.model_a, trial.model_b)
-        winner, loser = models if row[row["choice"]] == trial.a else models[::-1]
+        winner, loser = models if tie or row[row["choice"]] == trial.a else models[::-1]
         if row["ms"] < QUICKEST:
             quick += 1
             continue
-        answers[trial.id] = Vote(trial, winner, loser, float(row["ms"]))
+        answers[trial.id] = Vote(trial, winner, loser, float(row["ms"]), tie)
     if quick:
         remarks.append(f"{quick} answers in under {QUICKEST} ms were dropped")
-    name, total = str(content["observer"]), sum(sides.values())
-    if _tail(max(sides.values()), total) < SIDE_ODDS:
+    name, total = str(content["observer"]), sides["left"] + sides["right"]
+    if total and 2 * tail(max(sides["left"], sides["right"]), total) < SIDE_ODDS:
         remarks.append(f"observer {name!r} chose the left side {sides['left']} of {total} times")
-    catches = [vote.winner == GOOD for vote in answers.values() if vote.trial.kind == "catch"]
+    catches = [vote.winner == GOOD and not vote.tie for vote in answers.values() if vote.trial.kind == "catch"]
     if not catches and any(trial.kind == "catch" for trial in study.trials):
         remarks.append(f"observer {name!r} answered no catch trial, so nothing vouches for these answers")
     pairs = {_shown(vote.trial): vote for vote in answers.values() if vote.trial.kind == "pair"}
     twice = [
-        pairs[_shown(vote.trial)].winner == vote.winner
+        _answer(pairs[_shown(vote.trial)]) == _answer(vote)
         for vote in answers.values()
         if vote.trial.kind == "repeat" and _shown(vote.trial) in pairs
     ]
+    if len(twice) >= FEW_REPEATS and tail(sum(twice), len(twice)) > REPEAT_ODDS:
+        remarks.append(
+            f"observer {name!r} answered {sum(twice)} of {len(twice)} repeated pairs alike; by chance it is "
+            f"{len(twice) / 2:g}"
+        )
     if not pairs:
         raise ValueError(f"observer {name!r} has no answer on a pair that counts")
     observer = Observer(
-        name, tuple(pairs.values()), (sum(catches), len(catches)), (sum(twice), len(twice)), sides["left"] / total
+        name,
+        tuple(pairs.values()),
+        (sum(catches), len(catches)),
+        (sum(twice), len(twice)),
+        sides["left"] / max(total, 1),
     )
     return observer, remarks
 
@@ -178,6 +199,15 @@ def _shown(trial: Trial) -> frozenset[str]:
     return frozenset((trial.a, trial.b))
 
 
-def _tail(most: int, total: int) -> float:
-    """Two-sided chance that ``most`` or more of ``total`` fair coins fall on one side."""
-    return min(1.0, 2 * sum(math.comb(total, k) for k in range(most, total + 1)) / 2**total)
+def _answer(vote: Vote) -> str | None:
+    return None if vote.tie else vote.winner
+
+
+def tail(most: int, total: int) -> float:
+    """The chance that ``most`` or more of ``total`` fair coins fall on a named side."""
+    return sum(math.comb(total, k) for k in range(most, total + 1)) / 2**total
+
+
+def catches_needed(total: int) -> int | None:
+    """How many of so many catch trials have to be right, see ``CLICKER_ODDS``; None if all right would not do."""
+    return next((right for right in range(total + 1) if tail(right, total) <= CLICKER_ODDS), None)

@@ -38,13 +38,17 @@ def load_prior(name: str, store: WeightStore = NOWHERE, score_map: tuple[float, 
     Args:
         name: one of ``prior_names``.
         store: where weights and prior files are.
-        score_map: (midpoint, slope) of another logistic map to the common scale than the catalogue's; the raw score
-            that becomes 50, and the slope per unit of it, above 0 whatever the direction of the model.
+        score_map: (midpoint, slope) of another logistic map to the common scale than the store's (of a file that
+            ``python -m dmap fit-maps`` wrote) or the catalogue's; the raw score that becomes 50, and the slope per unit
+            of it, above 0 whatever the direction of the model.
 
     Raises:
         ValueError: for an unknown name, or if it cannot be loaded here; says what to do.
     """
     prior = _load(name, store)
+    fitted = store.maps().get(name) if name.startswith(pyiqa_adapter.PREFIX) else None
+    if fitted is not None:
+        prior.score_map = fitted.logistic
     if score_map is not None:
         midpoint, slope = score_map
         if not slope > 0:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +36,25 @@ class LogisticMap:
             raise ValueError(f"logistic map: the range's ends must differ, got {low} and {high}")
         slope = 2 * math.log(49.0) / (high - low)
         return cls((low + high) / 2, slope if higher_better else -slope)
+
+    @classmethod
+    def from_scores(cls, scores: Sequence[float], higher_better: bool) -> LogisticMap:
+        """Match the quantiles of raw scores: a mapped score of q then is, about, better than q percent of them.
+
+        Least squares of the raw quantiles over logit(q), for q of 5, 10, ... 95 %.
+
+        Raises:
+            ValueError: if fewer than 20 scores are given, one is not finite, or they hardly differ.
+        """
+        raw = np.asarray(scores, dtype=np.float64)
+        if len(raw) < 20 or not np.isfinite(raw).all():
+            raise ValueError(f"logistic map: it takes at least 20 finite scores, got {len(raw)}")
+        share = np.arange(1, 20) / 20
+        quantiles = np.quantile(raw if higher_better else -raw, share)
+        rise, middle = np.polyfit(np.log(share / (1 - share)), quantiles, 1)
+        if not rise > 1e-9 * max(1.0, float(np.abs(raw).max())):
+            raise ValueError("logistic map: the scores hardly differ, so no scale can be matched to them")
+        return cls(float(middle), 1 / float(rise)) if higher_better else cls(-float(middle), -1 / float(rise))
 
     def __call__(self, score: Tensor) -> Tensor:
         """Raw (B,) -> mapped (B,)."""

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch.hub
 
+from . import maps
 from .download import Progress, fetch
+from .maps import FittedMap
 
 PINS = {
     "musiq_koniq_ckpt-e95806b9.pth": "e95806b9eae5f3814c410f574ba8e552362bd5bc63d758ed5b97860f5d6185aa",
@@ -74,6 +76,15 @@ class WeightStore:
                 if (folder / candidate).is_file():
                     return folder / candidate
         return None
+
+    def maps(self) -> dict[str, FittedMap]:
+        """Maps to the common scale that were fitted here: those of the first folder that has a file of them.
+
+        Raises:
+            ValueError: if that file is damaged.
+        """
+        file = next((folder / maps.NAME for folder in self.folders if (folder / maps.NAME).is_file()), None)
+        return {} if file is None else maps.read(file)
 
     def locate(self, url: str) -> Path:
         """The file that pyiqa would fetch from there.

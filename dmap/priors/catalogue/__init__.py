@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import maps
 from ..logistic import LogisticMap
 from ..weights import file_name
 from .licences import UNKNOWN, licence_of
@@ -68,5 +69,12 @@ def measured(file: Path = MEASURED_FILE) -> dict[str, Measurement]:
 
 
 def score_map(metric: Metric) -> LogisticMap:
-    """From the metric's raw scores to the common scale: the ends of its usual range become 2 and 98, best on top."""
+    """From the metric's raw scores to the common scale: the map fitted to photographs, where the pack carries one.
+
+    Else a guess, until ``python -m dmap fit-maps`` is run where the weights are: the ends of the metric's usual range
+    become 2 and 98, best on top.
+    """
+    fitted = maps.shipped().get(f"pyiqa:{metric.name}")
+    if fitted is not None:
+        return fitted.logistic
     return LogisticMap.from_range(*metric.scale, metric.higher_better)
