@@ -44,22 +44,22 @@ def test_a_null_comparison_shows_no_difference() -> None:
 
 
 def test_four_copies_of_one_prior_climbed_for_real(tmp_path: Path) -> None:
-    """Robust copies that differ in the seed of their noise alone, in groups of ten photographs; real ascents."""
+    """Robust copies that differ in the seed of their noise alone, in groups of eight photographs; real ascents."""
     toys = models()
     copies = {f"copy {seed}": RobustPrior(toys["smooth"], 1, 0, 0.05, seed) for seed in range(4)}
     judges = {name: toys[name] for name in ("red", "grey")} | {"blue": LevelPrior("blue", 2, 0.6)}
     planned = plan(
-        priors=tuple(copies), judges=tuple(judges), degradations=("noise",), iterations=3, searches=6, tolerance=0.3
+        priors=tuple(copies), judges=tuple(judges), degradations=("noise",), iterations=2, searches=3, tolerance=0.5
     )
-    Comparison(planned, Folder(tmp_path), photographs(60), [], {**copies, **judges}, PixelEngine()).run()
+    Comparison(planned, Folder(tmp_path), photographs(24), [], {**copies, **judges}, PixelEngine()).run()
     whole = replace(results.load(Folder(tmp_path)), cosines=np.full((7, 7), np.nan))
     assert whole.counted.mean() > 0.9
     assert np.abs(whole.scores[:, 0] - whole.scores[:, 1]).max() > 1e-3, "the copies do the same"
     said = []
-    for first in range(0, 60, 10):
-        part = whole.select()[first : first + 10]
+    for first in range(0, 24, 8):
+        part = whole.select()[first : first + 8]
         said.append(verdict.verdict(whole, part)[0].startswith(verdict.NOTHING))
-    assert sum(said) >= 5
+    assert sum(said) >= 2
 
 
 def test_a_real_difference_is_shown_and_a_lead_is_one_over_all() -> None:
