@@ -160,7 +160,7 @@ def _resident(patcher: Any, name: str, module: nn.Module, key: str, tensor: Tens
     if tensor.is_meta:  # the checkpoint lacks it: the host makes zeros of it at the first call
         tensor = torch.zeros(tensor.shape, dtype=tensor.dtype)
     elif name not in patcher.backup:  # else the host has loaded it already, patched
-        tensor = patcher.patch_weight_to_device(name, device_to=patcher.load_device, return_weight=True)
+        tensor = features.patched_weight(patcher, name)
     dtype = getattr(module, f"{key}_comfy_model_dtype", None) or tensor.dtype
     tensor = tensor.detach()
     if not hasattr(tensor, "__tensor_flatten__"):
@@ -174,7 +174,8 @@ def _alias(tensor: Tensor) -> Tensor:
     if hasattr(tensor, "__tensor_flatten__"):  # a quantised weight: several tensors under one name
         names, context = tensor.__tensor_flatten__()
         parts = {name: _alias(getattr(tensor, name)) for name in names}
-        whole: Tensor = type(tensor).__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
+        kind: Any = type(tensor)
+        whole: Tensor = kind.__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
         return whole
     return torch.utils.dlpack.from_dlpack(tensor) if tensor.is_inference() else tensor
 
