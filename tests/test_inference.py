@@ -61,7 +61,7 @@ def test_intervals_hold_the_mean_as_often_as_they_say(count: int) -> None:
 
 
 def test_effects_of_complete_rows_are_means_and_their_errors_are_classical() -> None:
-    gains = np.random.default_rng(0).standard_normal((7, 3)) + [0, 1, 2]
+    gains = np.random.default_rng(0).standard_normal((7, 3)) + np.arange(3)
     found = inference.effects(gains, list("abcdefg"))
     assert found.mean == pytest.approx(gains.mean(axis=0))
     assert found.error == pytest.approx(gains.std(axis=0, ddof=1) / 7**0.5)
@@ -72,7 +72,7 @@ def test_effects_of_complete_rows_are_means_and_their_errors_are_classical() -> 
 def test_effects_of_rows_with_holes_are_least_squares() -> None:
     """Against a plain regression on dummies of rows and models."""
     random = np.random.default_rng(2)
-    gains = random.standard_normal((9, 4)) + 5 * random.standard_normal((9, 1)) + [0, 1, 2, 3]
+    gains = random.standard_normal((9, 4)) + 5 * random.standard_normal((9, 1)) + np.arange(4)
     gains[[0, 1, 4, 8], [0, 0, 3, 2]] = np.nan
     found = inference.effects(gains, [str(row) for row in range(9)])
     rows, models = np.argwhere(np.isfinite(gains)).T

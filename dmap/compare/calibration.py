@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from ..priors import Prior
 from ..priors.logistic import IdentityMap, LogisticMap
 from ..priors.maps import FittedMap
-from ..training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
 from .inputs import Photograph, shown
 from .plan import digest
 from .specs import weights_print

@@ -155,10 +155,10 @@ def effects(gains: Array, blocks: Sequence[str]) -> Estimate:
             np.stack([values[part].mean(axis=0) if part.any() else np.zeros(values.shape[1:]) for part in parts])
             for values in (inside[:, group][:, :, group], centred[:, group], means[:, 0], shares[:, group])
         )
-        total = [values.sum(axis=0) for values in (left, right, level, share)]
-        mean[group] = _solved(*(values[None] for values in total), np.array([seen.sum()]))[0]
-        rest = [whole - values for whole, values in zip(total, (left, right, level, share), strict=True)]
-        without[:, group] = _solved(*rest, seen.sum() - seen)
+        sums = [values.sum(axis=0) for values in (left, right, level, share)]
+        counts = seen.sum() - seen
+        mean[group] = _solved(sums[0][None], sums[1][None], sums[2][None], sums[3][None], np.array([seen.sum()]))[0]
+        without[:, group] = _solved(sums[0] - left, sums[1] - right, sums[2] - level, sums[3] - share, counts)
     return Estimate(mean, without)
 
 
