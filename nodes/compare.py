@@ -14,6 +14,7 @@ from ..dmap.compare.plan import Plan
 from ..dmap.compare.run import Comparison, Progress
 from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
+from ..dmap.compare.verdict import verdict
 from ..dmap.method.fidelity import FIDELITIES
 from ..dmap.method.rules import RULES
 from .host import checks, engine, files, images, picture, session
@@ -208,9 +209,10 @@ def _numbers(text: str) -> tuple[float, ...]:
 def _summary(done: results.Results, page: str, folder: str) -> str:
     chosen = done.select()
     lines = [f"report: output/{folder}/{page}"]
-    missed = len(done.conditions) - len(chosen)
-    if missed:
-        lines.append(f"{missed} of {len(done.conditions)} starts are left out: a model missed the wanted fidelity")
+    lines += verdict(done, chosen)
+    for name, count in zip(done.names, done.counted.sum(axis=0).tolist(), strict=True):
+        if count < len(done.conditions):
+            lines.append(f"{name}: {len(done.conditions) - count} of {len(done.conditions)} missed the wanted fidelity")
     if len(chosen):
         gains = cross_scores(done, chosen, gain=True)[0]
         for row, name in enumerate(done.names):

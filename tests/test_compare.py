@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
+from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan, without
 from dmap import presets
 from dmap.compare import results, specs, statistics
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import from_bytes, read_folder
 from dmap.compare.plan import Plan
 from dmap.compare.run import Comparison, Progress
-from dmap.compare.search import RANGE, search
+from dmap.compare.search import CENTRING, RANGE, search
 from dmap.method.chain import Chain, keep_activations
 from dmap.method.fidelity import fidelity
 from dmap.priors import load_prior
@@ -98,13 +98,13 @@ def test_matched_means_within_the_tolerance(tmp_path: Path) -> None:
     assert [cell.matched for cell in cells] == [miss <= 1 for miss in misses]
 
 
-def test_a_start_that_one_model_missed_counts_for_none(finished: Path) -> None:
+def test_an_output_that_missed_counts_nowhere_and_the_others_do(finished: Path) -> None:
     found = results.load(Folder(finished))
-    first, cell = found.conditions[0], found.conditions[0].cells[1]
-    assert cell is not None
-    missed = replace(first, cells=(first.cells[0], replace(cell, matched=False), *first.cells[2:]))
-    chosen = replace(found, conditions=[missed, *found.conditions[1:]]).select().tolist()
-    assert chosen == [number for number in found.select().tolist() if number != 0]
+    missed = without(found, 0, 1)
+    assert missed.select().tolist() == found.select().tolist()
+    assert missed.counted[0].tolist() == [True, False, True]
+    assert np.isnan(missed.gains[0, 1]).all()
+    assert np.isfinite(missed.gains[0, [0, 2]]).all()
 
 
 def test_the_level_is_beyond_the_start(tmp_path: Path) -> None:
@@ -184,14 +184,33 @@ def test_unreadable_photographs_are_skipped_and_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_the_search_finds_the_weight_of_a_known_curve(scale: float) -> None:
     curve = lambda weight: 0.1 * (1 - math.exp(-((weight / scale) ** 1.3)))  # noqa: E731
-    trials, best = search(curve, target=0.05, tolerance=0.002, first=1.0, most=12)
+    trials, best = search(curve, target=0.05, tolerance=0.002, first=1.0, most=12, level=0.05)
     assert abs(trials[best].distance - 0.05) <= 0.002
-    again, _ = search(curve, target=0.05, tolerance=0.002, first=trials[best].weight, most=12)
-    assert len(again) == 1
+    again, _ = search(curve, target=0.05, tolerance=0.002, first=trials[best].weight, most=12, level=0.05)
+    assert len(again) <= 1 + CENTRING
+
+
+def test_outputs_end_in_the_middle_of_the_tolerance() -> None:
+    """Each search begins where the last one ended; without centring it stops at that model's edge of the tolerance."""
+    random = np.random.default_rng(0)
+    for power in (0.6, 1.0, 1.6):
+        first, offsets, ascents = 1.0, [], []
+        for _ in range(200):
+            scale = 50 * math.exp(0.3 * random.standard_normal())
+            curve = lambda weight: 0.1 + 0.3 * (1 - math.exp(-((weight / scale) ** power)))  # noqa: B023, E731
+            trials, best = search(curve, target=0.15, tolerance=0.005, first=first, most=8, level=0.05)
+            first = trials[best].weight
+            offsets.append((trials[best].distance - 0.15) / 0.05)
+            ascents.append(len(trials))
+        assert abs(np.mean(offsets)) < 0.01, "of the level"
+        assert np.mean(np.abs(offsets) < 0.03) > 0.95
+        assert np.mean(ascents) < 5.5
 
 
 def test_a_target_out_of_reach_is_given_up() -> None:
-    trials, best = search(lambda weight: 0.01 * weight / (1 + weight), target=1.0, tolerance=0.01, first=1.0, most=50)
+    trials, best = search(
+        lambda weight: 0.01 * weight / (1 + weight), target=1.0, tolerance=0.01, first=1.0, most=50, level=1.0
+    )
     assert len(trials) < 10
     assert trials[best].weight == RANGE[1]
 
@@ -242,24 +261,43 @@ def test_standard_errors_are_over_photographs() -> None:
 
 
 def test_statistics_by_hand(finished: Path) -> None:
-    found = results.load(Folder(finished))
+    loaded = results.load(Folder(finished))
+    found = replace(loaded, cosines=np.full_like(loaded.cosines, np.nan))  # kin by name alone
     chosen = found.select(degradation="none", level=3e-4)
     gains = found.gains[chosen]
+    assert found.related.tolist() == np.eye(3, dtype=bool).tolist()
+    assert statistics.judging(found).kind == "effects"
     standing = statistics.standing(found, chosen)
     assert standing.own[0][1] == pytest.approx(gains[:, 1, 1].mean())
-    assert standing.others[0][1] == pytest.approx(gains[:, 1, [0, 2]].mean())
     assert standing.fooled[0] == pytest.approx(standing.own[0] - standing.others[0])
     # Every output moved by about 0.0003: the cost is the unconfirmed gain for 33 times that.
     assert standing.cost[0] == pytest.approx(standing.fooled[0] * 0.01 / 3e-4, rel=0.2)
+    assert np.abs(standing.offset[0]).max() <= 0.1
     excess, _ = statistics.fooled_by(found, chosen)
     assert excess[0, 1] == pytest.approx((gains[:, 0, 1] - gains[:, 0, 2]).mean())
-    assert found.related.tolist() == np.eye(3, dtype=bool).tolist()
+    judged = replace(found, parts=[{"a"}, {"a"}, {"b"}])
     kin = replace(found, parts=[{"a"}, {"b"}, {"a", "b"}])
     assert kin.related.tolist() == [[True, False, True], [False, True, True], [True, True, True]]
-    standing = statistics.standing(kin, chosen)
-    assert standing.others[0][0] == pytest.approx(gains[:, 0, 1].mean())
-    assert np.isnan(standing.others[0][2])
-    for pair in statistics.disagreements(found, chosen):
-        change = found.scores[pair.condition, pair.first] - found.scores[pair.condition, pair.second]
-        assert change[pair.judge_first] >= pair.points
-        assert -change[pair.judge_second] >= pair.points
+    assert statistics.judging(kin).kind == "nobody"
+    assert np.isnan(statistics.standing(kin, chosen).others[0]).all()
+    assert judged.common == []
+    scores, _ = statistics.cross_scores(found, chosen, gain=False)
+    assert scores == pytest.approx(found.scores[chosen].mean(axis=0))
+    units, errors = statistics.cross_scores(found, chosen, gain=True, deviations=True)
+    assert units == pytest.approx(gains.mean(axis=0) / found.deviation)
+    spread = gains[:, 0, 1].std(ddof=1) / len(gains) ** 0.5
+    assert errors[0, 1] == pytest.approx(spread / found.deviation[1])
+
+
+def test_resemblance_to_the_photograph_is_measured(finished: Path) -> None:
+    found = results.load(Folder(finished))
+    condition = found.conditions[0]
+    stored, cell = Folder(finished).read_input(condition.input.key), condition.cells[1]
+    assert stored is not None
+    assert cell is not None
+    output = Folder(finished).read_cell(cell.key)
+    assert output is not None
+    error = (from_bytes(output[0]) - from_bytes(stored[0]["photograph"])).square().mean()
+    assert found.resemblance["photograph_psnr"][0, 1] == pytest.approx(-10 * math.log10(error), abs=1e-3)
+    assert np.isfinite(found.resemblance["photograph_ssim"]).all()
+    assert np.isfinite(found.cosines[0, 1:]).all(), "gradients were not compared"

@@ -32,18 +32,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ranking() -> dict[str, Any]:
     one = {
         "models": ["red", "smooth", "grey"], "strengths": [1.0, 0.1, -1.1], "low": [0.6, -0.3, -1.6],
-        "high": [1.5, 0.5, -0.8], "votes": [10, 12, 11], "connected": True,
+        "high": [1.5, 0.5, -0.8], "thurstone": [0.6, 0.1, -0.7], "votes": [10, 12, 11], "above": [0.99, 0.9],
+        "connected": True,
     }  # fmt: skip
     observers = [{"name": "o1", "votes": 33, "catches": [4, 4], "repeats": [2, 3], "left": 0.5}]
     return {
-        "overall": one, "degradations": {"noise": one}, "agreement": None, "resampled": "votes", "strategy": "random",
+        "overall": one, "degradations": {"noise": one}, "agreement": None, "resampled": "photographs only", "strategy": "random",
+        "verdict": "Shown: red above smooth, grey.", "photographs": 3,
         "observers": observers, "problems": [{"file": "<b>x</b>.json", "text": "it is empty", "used": False}],
     }  # fmt: skip
 
 
 def simulated() -> dict[str, Any]:
     rows = [
-        {"strategy": strategy, "follows": 0.5, "votes": votes, "right": right, "first": right}
+        {
+            "strategy": strategy,
+            "follows": 0.5,
+            "votes": votes,
+            "right": right,
+            "first": right,
+            "error": 0.01,
+            "more": 0.02 * (strategy == "debiased"),
+            "more_error": 0.01,
+        }
         for strategy in ("debiased", "random")
         for votes, right in ((10, 0.7), (40, 0.8), (160, 0.95))
     ]
@@ -62,6 +73,7 @@ def mixed() -> dict[str, Any]:
         "expected": 2.5,
         "gains": {"=judge": 2.5},
         "displeased": ["grey"],
+        "left_out": {"robust(red)": "it is a composition"},
     }
     return {"proposal": proposal, "verdict": "No: it does not.", "check": check}
 
@@ -94,7 +106,10 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
     assert "4 of 4" in page.locator("#observers").inner_text()
     assert page.locator("#sheet-rest").inner_text() == ""
     assert "<b>x</b>.json" in page.locator("#problems").inner_text()
-    assert page.locator("svg").count() == 4
+    assert page.locator("figure svg:not(.swatch)").count() == 5
+    assert page.locator("#findings .headline").inner_text().startswith("No difference between the models is shown")
+    assert page.locator("#differences tbody tr").count() == 3 + 3
+    assert "robust(red) is left out" in page.locator("#mixture-lead").inner_text()
 
     gain = page.locator("#cross tbody td").first.inner_text()
     page.get_by_role("button", name="Score", exact=True).click()
@@ -164,9 +179,16 @@ def test_parts_of_other_results_are_left_out_and_said(
     found = results.load(Folder(folder))
     usual = folder / parts.PARTS["ranking"].place
     usual.parent.mkdir(exist_ok=True)
-    parts.write("ranking", ranking(), found.identity, usual)
+    parts.write("ranking", ranking(), found.method, found.prints, usual)
     assert parts.collect(found, Folder(folder))[0]["ranking"]["overall"] == ranking()["overall"]
-    parts.write("ranking", ranking(), "of another comparison", usual)
+    fewer = {name: found.prints[name] for name in ("red", "smooth")}
+    parts.write("ranking", ranking(), found.method, fewer, usual)
+    assert parts.collect(found, Folder(folder))[0]["ranking"] is not None, "a model that was added later dropped it"
+    parts.write("ranking", ranking(), found.identity, {}, usual)
+    assert parts.collect(found, Folder(folder))[0]["ranking"] is not None, "of a key of the version before"
+    for method, models in (("of another", found.prints), (found.method, {"red": "x"}), (found.method, {"gone": "x"})):
+        parts.write("ranking", ranking(), method, models, usual)
+        assert parts.collect(found, Folder(folder))[0]["ranking"] is None
     extra, left_out = parts.collect(found, Folder(folder))
     assert extra["ranking"] is None
     assert "made of other results" in left_out[0]
@@ -175,7 +197,7 @@ def test_parts_of_other_results_are_left_out_and_said(
     assert json.loads((folder / report.DATA).read_text(encoding="utf-8"))["ranking"] is None
     for name, content in {
         "other.json": usual.read_text(encoding="utf-8"),
-        "mixture.json": json.dumps({"format": "dmap-mixture", "version": 1, "comparison": found.identity}),
+        "mixture.json": json.dumps({"format": "dmap-mixture", "version": 2, "comparison": found.identity}),
         "old.json": json.dumps({"format": "dmap-ranking", "version": 0, "comparison": found.identity}),
         "broken.json": "{",
     }.items():
@@ -198,7 +220,8 @@ def test_an_unfinished_comparison_says_so(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "c")
     report.write(results.load(folder), folder, {}, "half")
     data = json.loads((tmp_path / "c" / report.DATA).read_text(encoding="utf-8"))
-    assert data["groups"][0]["conditions"] == 0
+    assert data["groups"][0]["conditions"] == 1
+    assert data["groups"][0]["starts"] == [1, 0, 0]
     assert [model["model"] for model in data["unmatched"][0]["models"]] == ["red", "grey"]
     with pytest.raises(ValueError, match="two priors"):
         mixture.propose(results.load(folder))

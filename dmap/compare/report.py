@@ -99,6 +99,7 @@ def contents(results: Results) -> dict[str, Any]:
         "groups": list(_groups(results)),
         "pairs": pairs,
         "unmatched": unmatched,
+        "outputs": len(results.conditions),
         "plan": results.plan.to_json(),
         "facts": index["models"],
         "photographs": index["photographs"],

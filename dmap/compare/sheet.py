@@ -65,13 +65,13 @@ def matrix(results: Results) -> Tensor:
     """The gains over the start, rows optimised by, columns judged by, as a heat map: (1, 3, h, w) in [0, 1].
 
     Raises:
-        ValueError: if no start was brought to one fidelity by all models.
+        ValueError: if no start was brought to the wanted fidelity by any model.
     """
     chosen = results.select()
     if len(chosen) == 0:
-        raise ValueError("cross-scores: at no start did all models reach the same fidelity")
+        raise ValueError("cross-scores: at no start did a model reach the wanted fidelity")
     mean, error = cross_scores(results, chosen, gain=True)
-    largest = max(1.0, float(np.abs(mean).max()))
+    largest = max(1.0, float(np.nanmax(np.abs(mean))))
     side, left, top = 130, 220, 60
     size = (left + side * len(results.judges) + GAP, top + 56 * len(results.names) + GAP)
     canvas = Image.new("RGB", size, BACKGROUND)
@@ -84,12 +84,13 @@ def matrix(results: Results) -> Tensor:
         y = top + 56 * row
         draw.text((GAP, y + 28), _fitted(draw, name, left - 2 * GAP, font), fill=INK, font=font, anchor="lm")
         for column in range(len(results.judges)):
-            x, share = left + side * column, float(mean[row, column]) / largest
+            x, known = left + side * column, bool(np.isfinite(mean[row, column]))
+            share = float(mean[row, column]) / largest if known else 0.0
             colour = _heat(share)
-            # Framed: a judge that shares a network with the model, which proves nothing.
+            # Framed: a judge that is kin of the model, which proves nothing.
             frame = INK if results.related[row, column] else GRID
             draw.rectangle((x + 1, y + 1, x + side - 2, y + 54), fill=colour, outline=frame, width=2)
-            text = f"{mean[row, column]:+.1f}"
+            text = f"{mean[row, column]:+.1f}" if known else "none"
             if np.isfinite(error[row, column]):
                 text += f" ±{error[row, column]:.1f}"
             dark = sum(colour) < 380

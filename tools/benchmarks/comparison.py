@@ -21,21 +21,22 @@ from tools import niqe
 from .evidence.tables import table
 
 COMPARED = (
-    "blue-periwinkle",
-    "nc-toucan",
-    "sc-city",
-    "resnet-burger",
-    "friends-by-aitzol-berasategi",
-    "lake-sherburne",
-)
-HELD_OUT = ("cap-surfing", "casa-mila", "inc-dog", "nc-library", "the-spices-of-life", "roman-colosseum")
-PRIORS = ("dmap_quality", "dmap_nss", "dmap_spectrum", "robust(dmap_quality)")
+    "canyon-wren", "nc-toucan", "oakland-zoo-otters", "resnet-cat", "dev-initiatives-developer-mentoring-circle",
+    "friends-by-aitzol-berasategi", "od-dog-human", "wp24-tourist-and-building", "arch-glass-steel-glass-steel-11",
+    "arch-stone-facades-stone-facades-07", "sc-city", "wp24-windows", "blue-periwinkle", "lake-sherburne", "nc-vineyard",
+    "tea-gardens", "bo-healthy-salad", "resnet-burger", "pg-piggy-bank", "sc-bakery",
+)  # fmt: skip
+HELD_OUT = (
+    "cap-surfing", "casa-mila", "inc-dog", "nc-library", "the-spices-of-life", "roman-colosseum", "snow-capped-mountain",
+    "lamp-toy-toy27",
+)  # fmt: skip
+PRIORS = ("dmap_quality", "dmap_guide", "dmap_nss", "dmap_spectrum")
 JUDGES = ("pyiqa:piqe", "dmap_judge")
 SETTINGS = (
-    "--degradations", "noise", "jpeg", "--levels", "0.04", "--size", "192", "--iterations", "8", "--steps", "2",
+    "--degradations", "mixed", "--levels", "0.04", "--size", "160", "--iterations", "8", "--steps", "2",
     "--searches", "6",
 )  # fmt: skip
-STUDY = ("--pairs", "24", "--simulate", "60")
+STUDY = ("--pairs", "40", "--simulate", "60")
 DOCUMENT = Path("docs/compare_measured.md")
 Report = Mapping[str, Any]
 

@@ -1,5 +1,5 @@
 "use strict";
-// Small charts as SVG. Okabe and Ito's colours, distinguishable with colour-blind eyes; every mark is labelled as well.
+// Small charts as SVG. Okabe and Ito's colours, distinguishable with colour-blind eyes, and a shape of its own for each.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#3a9bd6", "#7a5ca8", "#5c656c"];
 const colour = (index) => COLOURS[index % COLOURS.length];
 
@@ -9,6 +9,18 @@ function svg(name, attributes, parent, text) {
   if (text !== undefined) element.textContent = text;
   parent?.append(element);
   return element;
+}
+
+// Outlines around 0, 0 of about unit radius.
+const SHAPES = ["", "-.9,-.9 .9,-.9 .9,.9 -.9,.9", "0,-1.2 1.1,.8 -1.1,.8", "0,-1.3 1.3,0 0,1.3 -1.3,0", "0,1.2 1.1,-.8 -1.1,-.8",
+  "-.4,-1.2 .4,-1.2 .4,-.4 1.2,-.4 1.2,.4 .4,.4 .4,1.2 -.4,1.2 -.4,.4 -1.2,.4 -1.2,-.4 -.4,-.4",
+  "0,-1.2 1.15,-.37 .7,1 -.7,1 -1.15,-.37", "-1.2,-.5 1.2,-.5 1.2,.5 -1.2,.5"];
+function mark(picture, index, x, y, size, title) {
+  const points = SHAPES[index % SHAPES.length];
+  const shape = points
+    ? svg("polygon", { points, transform: `translate(${x} ${y}) scale(${size})`, fill: colour(index) }, picture)
+    : svg("circle", { cx: x, cy: y, r: size, fill: colour(index) }, picture);
+  if (title) svg("title", {}, shape, title);
 }
 
 function ticks(low, high, count = 5) {
@@ -57,8 +69,8 @@ function legend(place, names) {
   list.className = "legend";
   names.forEach((name, index) => {
     const item = document.createElement("li");
-    const swatch = document.createElement("i");
-    swatch.style.background = colour(index);
+    const swatch = svg("svg", { viewBox: "-1.5 -1.5 3 3", class: "swatch", "aria-hidden": "true" });
+    mark(swatch, index, 0, 0, 1);
     item.append(swatch, name);
     list.append(item);
   });
@@ -69,7 +81,7 @@ function scatter(place, names, own, others) {
   const spread = (pair) => pair.mean.flatMap((v, i) => (v === null) ? [] : [v - (pair.error[i] || 0), v + (pair.error[i] || 0)]);
   const both = range([...spread(own), ...spread(others)]);
   const { picture, px, py } = frame(place, "Own gain against the mean gain of the other judges",
-    { ...both, label: "own gain" }, { ...both, label: "mean gain of the others" }, { height: 460 });
+    { ...both, label: "own gain, points" }, { ...both, label: "gain by common judges, points" }, { height: 460 });
   svg("line", { x1: px(both.low), y1: py(both.low), x2: px(both.high), y2: py(both.high), class: "axis dash" }, picture);
   names.forEach((name, index) => {
     if (others.mean[index] === null) return;
@@ -77,8 +89,7 @@ function scatter(place, names, own, others) {
     const line = { stroke: colour(index), "stroke-width": 2 };
     svg("line", { x1: px(x - ex), x2: px(x + ex), y1: py(y), y2: py(y), ...line }, picture);
     svg("line", { x1: px(x), x2: px(x), y1: py(y - ey), y2: py(y + ey), ...line }, picture);
-    const mark = svg("circle", { cx: px(x), cy: py(y), r: 6, fill: colour(index) }, picture);
-    svg("title", {}, mark, `${name}: own ${x.toFixed(1)}, others ${y.toFixed(1)}`);
+    mark(picture, index, px(x), py(y), 6, `${name}: own ${x.toFixed(1)}, others ${y.toFixed(1)}`);
   });
   legend(place, names);
 }
@@ -95,8 +106,8 @@ function dots(place, title, label, names, middle, low, high) {
     if (middle[index] === null) return;
     svg("text", { x: 200, y: y + 4, "text-anchor": "end" }, picture, name.length > 30 ? `${name.slice(0, 29)}…` : name);
     svg("line", { x1: px(low[index]), x2: px(high[index]), y1: y, y2: y, stroke: colour(0), "stroke-width": 3 }, picture);
-    const mark = svg("circle", { cx: px(middle[index]), cy: y, r: 6, fill: colour(0) }, picture);
-    svg("title", {}, mark, `${name}: ${middle[index].toFixed(2)} (${low[index].toFixed(2)} to ${high[index].toFixed(2)})`);
+    mark(picture, 0, px(middle[index]), y, 6,
+      `${name}: ${middle[index].toFixed(2)} (${low[index].toFixed(2)} to ${high[index].toFixed(2)})`);
   });
 }
 
@@ -111,6 +122,6 @@ function lines(place, title, xLabel, yLabel, series, options = {}) {
     const stroke = { stroke: colour(one.colour ?? index), "stroke-width": 2.5, fill: "none" };
     if (one.dash) stroke["stroke-dasharray"] = "6 4";
     svg("polyline", { points: one.points.map(([a, b]) => `${px(a)},${py(b)}`).join(" "), ...stroke }, picture);
-    for (const [a, b] of one.points) svg("circle", { cx: px(a), cy: py(b), r: 4, fill: colour(one.colour ?? index) }, picture);
+    for (const [a, b] of one.points) mark(picture, one.colour ?? index, px(a), py(b), 4);
   });
 }

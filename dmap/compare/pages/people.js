@@ -7,15 +7,14 @@ function drawPeople(found) {
   $("people-lead").textContent = `Observers: ${found.observers.length}; votes: ${votes}, on pairs chosen by the ` +
     `${found.strategy} strategy. ` + (found.agreement === null ? "No pair was seen by two observers. "
       : `Agreement between observers (Krippendorff's alpha): ${number(found.agreement, 2)}. `) +
-    `Intervals by resampling ${found.resampled}.` +
-    (overall.connected ? "" : " Not all models met, even by way of others: their order means nothing.");
+    `${found.verdict} Intervals by resampling ${found.resampled}.`;
   dots($("ranking"), "Strength of the models by people's votes", "strength, log odds", overall.models, overall.strengths,
     overall.low, overall.high);
   const kinds = [["all", overall], ...Object.entries(found.degradations)];
-  fill($("rankings"), ["degradation", "place", "model", "strength", "95 % interval", "votes"],
+  fill($("rankings"), ["degradation", "place", "model", "strength", "95 % interval", "Thurstone", "votes"],
     kinds.flatMap(([kind, one]) => one.models.map((name, index) => [kind, String(index + 1), text(name),
       signed(one.strengths[index], 2), `${signed(one.low[index], 2)} to ${signed(one.high[index], 2)}`,
-      String(one.votes[index])])), "Rankings by degradation");
+      signed(one.thurstone[index], 2), String(one.votes[index])])), "Rankings by degradation");
   const share = ([part, all]) => (all ? `${part} of ${all}` : "none");
   fill($("observers"), ["observer", "votes", "catch trials right", "repeats answered alike", "chose the left side"],
     found.observers.map((one) => [one.name, String(one.votes), share(one.catches), share(one.repeats),
@@ -35,8 +34,13 @@ function drawPower({ rows: found }) {
     { logX: true, y: { low: 0.5, high: 1.02 } });
   legend($("power"), follows.map((follow) => `follows ${follow} (solid: debiased, dashed: random)`));
   const needed = (strategy, follow) => of(strategy, follow).find((one) => one.right >= 0.9)?.votes ?? "more than simulated";
-  fill($("power-table"), ["follows", "debiased", "random"], follows.map((follow) =>
-    [String(follow), String(needed("debiased", follow)), String(needed("random", follow))]),
+  const more = (follow) => {
+    const rows = of("debiased", follow);
+    const mean = (name) => rows.reduce((sum, one) => sum + one[name], 0) / rows.length;
+    return `${signed(100 * mean("more"))} ±${number(100 * mean("more_error"))}`;
+  };
+  fill($("power-table"), ["follows", "debiased", "random", "debiased more often right, %"], follows.map((follow) =>
+    [String(follow), String(needed("debiased", follow)), String(needed("random", follow)), more(follow)]),
   "Votes until 90 % of the model pairs are in the right order");
 }
 function drawMixture({ proposal, verdict, check }) {
@@ -44,7 +48,8 @@ function drawMixture({ proposal, verdict, check }) {
   $("mixture-lead").textContent = `${verdict} Proposed: ` +
     `${proposal.parts.map(([name, weight]) => `${number(weight, 2)} ${name}`).join(", ")}; every judge was to keep ` +
     `${number(proposal.floor, 2)} of the largest gain that any model brought it.` +
-    (proposal.displeased.length ? ` No model pleased ${proposal.displeased.join(", ")}.` : "");
+    (proposal.displeased.length ? ` No model pleased ${proposal.displeased.join(", ")}.` : "") +
+    Object.entries(proposal.left_out).map(([name, reason]) => ` ${name} is left out: ${reason}.`).join("");
   fill($("proposal"), ["judge", "expected gain"], Object.entries(proposal.gains).map(([name, gain]) => [name, signed(gain)]),
     "Gains on the comparison's own photographs, if gains mixed like the weights");
   if (!check) return;
@@ -71,7 +76,7 @@ function record() {
   fill($("photographs"), ["photograph", "pixels", "SHA-256"], [
     ...DATA.photographs.map((one) => [one.name, `${one.width}x${one.height}`, text(one.sha256)]),
     ...DATA.skipped.map((one) => [one.name, "skipped", text(one.reason)])]);
-  $("unmatched-title").textContent = `Starts left out of the figures (${DATA.unmatched.length})`;
+  $("unmatched-title").textContent = `Starts of which an output is left out (${DATA.unmatched.length})`;
   fill($("unmatched"), ["photograph", "degradation", "level", "models not at the wanted fidelity"],
     DATA.unmatched.map((one) => [one.photograph, one.degradation, String(one.level), text(one.models.map((model) =>
       model.distance === null ? `${model.model}: not finished`

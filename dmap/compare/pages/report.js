@@ -1,6 +1,6 @@
 "use strict";
 // The report: what it opens with, the matrix, and the contact sheet; the other sections are in people.js.
-// Framed: the model itself; dashed: a judge that shares a network with it.
+// Framed: the model itself; dashed: its kin.
 const kin = (row, column) => (DATA.models[row] === DATA.judges[column] ? "own" : DATA.related[row][column] ? "kin" : "");
 
 const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
@@ -9,32 +9,41 @@ function group() {
   return DATA.groups.find((one) => one.degradation === chosen.degradation && one.level === chosen.level) || DATA.groups[0];
 }
 
+const starred = (judge) => (DATA.common.includes(judge) ? `${judge} *` : judge);
+
 function drawMatrix() {
   const found = group()[chosen.kind];
   const known = found.mean.flat().filter((value) => value !== null);
-  const centre = chosen.kind === "gains" ? 0 : 50;
-  const largest = Math.max(1, ...known.map((value) => Math.abs(value - centre)));
+  const centre = chosen.kind === "scores" ? 50 : 0;
+  const largest = Math.max(chosen.kind === "deviations" ? 0.1 : 1, ...known.map((value) => Math.abs(value - centre)));
   const rows = DATA.models.map((model, row) => [
     model,
     ...DATA.judges.map((_, column) =>
-      heated(found.mean[row][column], found.error[row][column], largest, centre, kin(row, column))),
+      heated(found.mean[row][column], found.error[row][column], largest, centre, kin(row, column),
+        chosen.kind === "deviations" ? 2 : 1)),
   ]);
   if (chosen.kind === "scores" && group().start) {
     rows.unshift(["(start)", ...group().start.map((value) => heated(value, null, largest, centre, ""))]);
   }
-  fill($("cross"), ["optimised by ↓  judged by →", ...DATA.judges], rows,
-    chosen.kind === "gains" ? "Mean gain over the start, in points" : "Mean score, 0 to 100, higher is better");
+  const captions = {
+    gains: "Mean gain over the start, in points", scores: "Mean score, 0 to 100, higher is better",
+    deviations: "Mean gain over the start, in the judge's standard deviations over the starts",
+  };
+  fill($("cross"), ["optimised by ↓  judged by →", ...DATA.judges.map(starred)], rows, captions[chosen.kind]);
 }
 
 function drawGroup() {
   const found = group();
   $("scope").textContent = found.conditions
-    ? `${many(found.conditions, "start")} of ${many(found.photographs, "photograph")}, all models at the same fidelity`
-    : "no start at which all models reached the same fidelity";
+    ? `${many(found.conditions, "start")} of ${many(found.photographs, "photograph")}; outputs at the same fidelity: ` +
+      DATA.models.map((model, index) => `${model} ${found.starts[index]}`).join(", ")
+    : "no start at which a model reached the wanted fidelity";
   const empty = found.conditions === 0;
-  for (const id of ["cross", "scatter", "excess", "attack", "standing"]) $(id).replaceChildren();
+  for (const id of ["cross", "intervals", "differences", "scatter", "excess", "attack", "standing"]) $(id).replaceChildren();
+  $("differences-lead").textContent = found.verdict.join(" ");
   if (empty) return;
   drawMatrix();
+  drawDifferences(found);
   scatter($("scatter"), DATA.models, found.own, found.others);
   const largest = Math.max(1, ...found.excess.mean.flat().filter((value) => value !== null).map(Math.abs));
   fill($("excess"), ["outputs of ↓  judge →", ...DATA.judges], DATA.models.map((model, row) => [
@@ -44,14 +53,40 @@ function drawGroup() {
   ]), "Gain that the other judges do not confirm, in points");
   drawAttack(found);
   const measures = Object.keys(found.measures).filter((name) => found.measures[name].some((value) => value !== null));
-  fill($("standing"), ["model", "own gain", "others' mean gain", "unconfirmed", "for each 0.01 of distance",
+  const toPhotograph = Object.keys(found.resemblance).filter((name) => found.resemblance[name].some((one) => one !== null));
+  fill($("standing"), ["model", "own gain", "gain by common judges", "in standard deviations", "unconfirmed",
+    "for each 0.01 of distance", "distance off the wanted, % of the level", ...toPhotograph.map(resembled),
     ...measures.map(measured)],
   DATA.models.map((model, index) => [
     model,
-    ...["own", "others", "fooled", "cost"].map((name) =>
-      make("td", {}, signed(found[name].mean[index]), make("small", {}, plusMinus(found[name].error[index])))),
+    ...["own", "others", "others_deviations", "fooled", "cost"].map((name) => pair(found[name], index,
+      name === "others_deviations" ? 2 : 1)),
+    pair({ mean: found.offset.mean.map(percent), error: found.offset.error.map(percent) }, index),
+    ...toPhotograph.map((name) => number(found.resemblance[name][index], name.endsWith("psnr") ? 2 : 3)),
     ...measures.map((name) => change(name, found.measures[name][index])),
-  ]), "Standing of the models");
+  ]), found.judging.kind === "common" ? `Standing of the models; common judges: ${found.judging.judges.join(", ")}`
+    : "Standing of the models; no judge is common to all, so their gains are by a model of judge effects");
+}
+const percent = (value) => (value === null ? null : 100 * value);
+const pair = (found, index, digits = 1) =>
+  make("td", {}, signed(found.mean[index], digits), make("small", {}, plusMinus(found.error[index], digits)));
+
+function drawDifferences(found) {
+  const low = found.against_start.map((one) => one.low ?? one.deviations);
+  const high = found.against_start.map((one) => one.high ?? one.deviations);
+  if (found.against_start.length) {
+    dots($("intervals"), "Gain over the start with intervals", "gain, standard deviations of the judges",
+      found.against_start.map((one) => DATA.models[one.first]), found.against_start.map((one) => one.deviations), low, high);
+  }
+  const shown = (one) => (one.shown ? "yes" : "not shown");
+  const row = (one, second) => [`${DATA.models[one.first]} less ${second}`, signed(one.deviations, 2),
+    one.low === null ? "–" : `${signed(one.low, 2)} to ${signed(one.high, 2)}`, signed(one.points),
+    `${one.favour} of ${one.judges}`, String(one.photographs), chance(one.p), chance(one.adjusted), shown(one)];
+  fill($("differences"), ["difference", "standard deviations", "95 % interval", "points", "judges for the first",
+    "photographs", "p", "p, Holm", "shown"], [
+    ...found.contrasts.map((one) => row(one, DATA.models[one.second])),
+    ...found.against_start.map((one) => row(one, "the start")),
+  ], "Paired sign-flip tests over photographs; Holm's correction over the pairs, and over the models against the start");
 }
 
 function drawAttack(found) {
@@ -75,32 +110,20 @@ function drawAttack(found) {
 
 function findings() {
   const all = DATA.groups[0];
-  const items = [];
-  if (all.conditions && all.others.mean.every((value) => value !== null)) {
-    const order = [...DATA.models.keys()].sort((a, b) => all.others.mean[b] - all.others.mean[a]);
-    const best = order[0];
-    items.push(`The outputs of ${DATA.models[best]} please the unrelated judges most: ${signed(all.others.mean[best])}` +
-      `${plusMinus(all.others.error[best])} points on average.`);
-    const worst = [...DATA.models.keys()].sort((a, b) => all.fooled.mean[b] - all.fooled.mean[a])[0];
-    items.push(`${DATA.models[worst]} is fooled most: ${number(all.fooled.mean[worst])} points of its gain of ` +
-      `${number(all.own.mean[worst])} are confirmed by nobody.`);
-    const falls = order.filter((index) => all.others.mean[index] < 0).map((index) => DATA.models[index]);
-    if (falls.length) items.push(`By the unrelated judges' mean, the outputs of ${falls.join(", ")} are worse than the start.`);
-    if (all.photographs === 1) {
-      items.push("One photograph has no standard errors: differences say nothing about others.");
-    } else if (all.photographs < 10) {
-      items.push(`With ${many(all.photographs, "photograph")} the standard errors are rough; differences within them say nothing.`);
-    }
-  } else if (all.conditions) {
-    items.push("A model has no judge that shares no network with it, so nothing can be confirmed or denied: add judges.");
-  } else {
-    items.push("No start was brought to the same fidelity by all models, so nothing can be compared: see the record.");
-  }
-  if (DATA.unmatched.length) {
-    items.push(`${many(DATA.unmatched.length, "start")} left out of the figures, because a model is not at the wanted fidelity.`);
+  const items = [...DATA.verdict];
+  const missing = DATA.models.map((model, index) => [model, DATA.outputs - all.starts[index]]).filter(([, count]) => count);
+  if (missing.length) {
+    items.push("Outputs left out, because they are not at the wanted fidelity: " +
+      `${missing.map(([model, count]) => `${model} ${count} of ${DATA.outputs}`).join(", ")}.`);
   }
   if (DATA.skipped.length) items.push(`${many(DATA.skipped.length, "photograph")} could not be used: see the record.`);
-  $("findings").replaceChildren(...items.map((item) => make("li", {}, item)));
+  $("findings").replaceChildren(...items.map((item, index) =>
+    make("li", index ? {} : { class: "headline" }, item)));
+  const fitted = DATA.judges.filter((_, index) => DATA.scales[index]);
+  const unfitted = DATA.judges.filter((_, index) => !DATA.scales[index]);
+  $("scales").textContent = (fitted.length ? `Points are percentiles of a fixed set of degraded photographs for ${
+    fitted.join(", ")}` : "") + (fitted.length && unfitted.length ? "; " : "") + (unfitted.length
+    ? `nobody fitted the scale of ${unfitted.join(", ")}: compare those by standard deviations` : "") + ".";
   $("lead").textContent = `${many(DATA.photographs.length, "photograph")}, ` +
     `${many(DATA.plan.degradations.length, "degradation")}, ${many(DATA.plan.levels.length, "fidelity level")}, ` +
     `${many(DATA.models.length, "model")} climbed and ${many(DATA.judges.length, "judge")}. Every ascent had the same start, ` +
@@ -140,7 +163,7 @@ function drawSheet() {
   }
   $("sheet").replaceChildren(...DATA.sheet.flatMap((row, place) => [
     make("h3", { class: "sheet-title" }, `${row.photograph}, ${row.degradation}, level ${row.level}` +
-      (row.matched ? "" : " (left out of the figures)")),
+      (row.matched ? "" : " (an output is left out of the figures)")),
     make("div", { class: "strip", "data-row": place }, ...row.images.map((_, index) => thumb(place, index))),
   ]));
 }
@@ -173,3 +196,7 @@ record();
 if (DATA.ranking) drawPeople(DATA.ranking);
 if (DATA.simulation) drawPower(DATA.simulation);
 if (DATA.mixture) drawMixture(DATA.mixture);
+// On paper nothing can be unfolded.
+window.addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});

@@ -5,9 +5,11 @@ const $ = (id) => document.getElementById(id);
 const number = (value, digits = 1) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 const signed = (value, digits = 1) =>
   value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + value.toFixed(digits).replace("-", "−");
-const plusMinus = (value) => (value === null || value === undefined ? "" : ` ±${value.toFixed(1)}`);
+const plusMinus = (value, digits = 1) => (value === null || value === undefined ? "" : ` ±${value.toFixed(digits)}`);
+const chance = (value) => (value < 0.001 ? "< 0.001" : value.toFixed(3));
 // A measure against the undegraded photograph, and how it changed from the start.
 const measured = (name) => `${name.replace("_", "-").toUpperCase()} to undegraded`;
+const resembled = (name) => `${name.replace("photograph_", "").toUpperCase()} to the photograph`;
 const change = (name, value) => signed(value, name === "psnr" ? 2 : 3);
 
 function make(name, attributes = {}, ...children) {
@@ -38,13 +40,13 @@ function heat(share) {
   const amount = Math.min(1, Math.abs(share));
   return from.map((value, index) => Math.round(value + (to[index] - value) * amount));
 }
-function heated(value, error, largest, centre, own) {
+function heated(value, error, largest, centre, own, digits = 1) {
   const cell = make("td", { class: `heat ${own}` });
   if (value === null) return make("td", {}, "–");
   const rgb = heat((value - centre) / (largest || 1));
   cell.style.background = `rgb(${rgb.join(" ")})`;
   const light = (0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2]) / 255;
   cell.classList.toggle("dark", light < 0.45);
-  cell.append(centre === 0 ? signed(value) : number(value), make("small", {}, plusMinus(error)));
+  cell.append(centre === 0 ? signed(value, digits) : number(value, digits), make("small", {}, plusMinus(error, digits)));
   return cell;
 }
