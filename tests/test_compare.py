@@ -208,9 +208,8 @@ def test_outputs_end_in_the_middle_of_the_tolerance() -> None:
 
 
 def test_a_target_out_of_reach_is_given_up() -> None:
-    trials, best = search(
-        lambda weight: 0.01 * weight / (1 + weight), target=1.0, tolerance=0.01, first=1.0, most=50, level=1.0
-    )
+    curve = lambda weight: 0.01 * weight / (1 + weight)  # noqa: E731
+    trials, best = search(curve, target=1.0, tolerance=0.01, first=1.0, most=50, level=1.0)
     assert len(trials) < 10
     assert trials[best].weight == RANGE[1]
 

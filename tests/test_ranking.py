@@ -110,7 +110,7 @@ def held(low: np.ndarray, truth: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("observers", "photos"), [(10, 10), (30, 8)])
 def test_intervals_hold_the_mean_vote_over_people_and_photographs(observers: int, photos: int) -> None:
-    """Nominal 95 %. Observers alone give intervals that are far too narrow, the more so the more observers there are."""
+    """Nominal 95 %. Observers alone give intervals far too narrow, the more so the more observers there are."""
     crossed, alone = [], []
     for seed in range(80):
         counts, truth = world(seed, observers, photos)
@@ -136,12 +136,12 @@ def test_strengths_are_a_library_s() -> None:
     """choix fits the same posterior; models that met unevenly or never, and clean sweeps, included."""
     penalty = 1 / (2 * ranking.PRIOR_DEVIATION**2)  # choix adds it times the sum of squares
     random = np.random.default_rng(0)
-    for models in (2, 3, 6):
+    for size in (2, 3, 6):
         for _ in range(10):
-            count = random.integers(0, 12, (models, models)) * (random.random((models, models)) < 0.7)
+            count = random.integers(0, 12, (size, size)) * (random.random((size, size)) < 0.7)
             np.fill_diagonal(count, 0)
-            won = [(i, j) for i in range(models) for j in range(models) for _ in range(count[i, j])]
-            theirs = choix.opt_pairwise(models, won, alpha=penalty, tol=1e-9)
+            won = [(i, j) for i in range(size) for j in range(size) for _ in range(count[i, j])]
+            theirs = choix.opt_pairwise(size, won, alpha=penalty, tol=1e-9)
             assert ranking.strengths(count.astype(float)) == pytest.approx(theirs - theirs.mean(), abs=1e-3)
 
 
@@ -169,7 +169,7 @@ def test_alpha_as_published() -> None:
 
 
 def voters(answers: list[str], turned: set[int]) -> list[votes.Observer]:
-    """Observers whose answers on units are 1 for one model and 0 for the other, the names turned round in some units."""
+    """Observers who answer 1 for one model and 0 for the other; which is called the first is turned in some units."""
     observers = []
     for number, given in enumerate(answers):
         taken = []

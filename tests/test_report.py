@@ -37,8 +37,8 @@ def ranking() -> dict[str, Any]:
     }  # fmt: skip
     observers = [{"name": "o1", "votes": 33, "catches": [4, 4], "repeats": [2, 3], "left": 0.5}]
     return {
-        "overall": one, "degradations": {"noise": one}, "agreement": None, "resampled": "photographs only", "strategy": "random",
-        "verdict": "Shown: red above smooth, grey.", "photographs": 3,
+        "overall": one, "degradations": {"noise": one}, "agreement": None, "strategy": "random",
+        "resampled": "photographs only", "verdict": "Shown: red above smooth, grey.", "photographs": 3,
         "observers": observers, "problems": [{"file": "<b>x</b>.json", "text": "it is empty", "used": False}],
     }  # fmt: skip
 

@@ -23,12 +23,12 @@ from .evidence.tables import table
 COMPARED = (
     "canyon-wren", "nc-toucan", "oakland-zoo-otters", "resnet-cat", "dev-initiatives-developer-mentoring-circle",
     "friends-by-aitzol-berasategi", "od-dog-human", "wp24-tourist-and-building", "arch-glass-steel-glass-steel-11",
-    "arch-stone-facades-stone-facades-07", "sc-city", "wp24-windows", "blue-periwinkle", "lake-sherburne", "nc-vineyard",
-    "tea-gardens", "bo-healthy-salad", "resnet-burger", "pg-piggy-bank", "sc-bakery",
+    "arch-stone-facades-stone-facades-07", "sc-city", "wp24-windows", "blue-periwinkle", "lake-sherburne",
+    "nc-vineyard", "tea-gardens", "bo-healthy-salad", "resnet-burger", "pg-piggy-bank", "sc-bakery",
 )  # fmt: skip
 HELD_OUT = (
-    "cap-surfing", "casa-mila", "inc-dog", "nc-library", "the-spices-of-life", "roman-colosseum", "snow-capped-mountain",
-    "lamp-toy-toy27",
+    "cap-surfing", "casa-mila", "inc-dog", "nc-library", "the-spices-of-life", "roman-colosseum",
+    "snow-capped-mountain", "lamp-toy-toy27",
 )  # fmt: skip
 PRIORS = ("dmap_quality", "dmap_guide", "dmap_nss", "dmap_spectrum")
 JUDGES = ("pyiqa:piqe", "dmap_judge")
@@ -71,8 +71,8 @@ def _settings(report: Report) -> Iterator[str]:
         f"{len(report['photographs'])} photographs that nothing was trained on ({names}), central squares at "
         f"{plan['size']} px, {' and '.join(plan['degradations'])}, level {', '.join(map(str, plan['levels']))} of "
         f"`{plan['fidelity']}`, {plan['iterations']} iterations, {plan['steps']} solver steps of strength "
-        f"{plan['strength']}; {group['conditions']} of {len(report['photographs']) * len(plan['degradations'])} starts "
-        f"were brought within {100 * plan['tolerance']:.0f} % of the level by all models and count. "
+        f"{plan['strength']}. Outputs within {100 * plan['tolerance']:.0f} % of the level count, of "
+        f"{report['outputs']}: {', '.join(f'`{name}` {count}' for name, count in zip(report['models'], group['starts'], strict=True))}. "
         f"{', '.join(f'{name} {version}' for name, version in report['software'].items())}.\n"
     )
     prints = ", ".join(f"`{one['spec']}` {one['fingerprint'][:8]}" for one in report["facts"])
@@ -87,13 +87,20 @@ def _points(mean: float | None, error: float | None) -> str:
 
 def _standings(report: Report) -> Iterator[str]:
     group, models, judges = report["groups"][0], report["models"], report["judges"]
-    yield "## Who gains by whom\n"
+    yield "## What is shown\n"
+    headline, *basis = report["verdict"]
+    yield f"**{headline}** {' '.join(basis)}\n"
     if not group["conditions"]:
-        yield "No start was brought to one fidelity by all models: nothing can be said.\n"
         return
+    yield table(
+        ["difference", "standard deviations (95 % interval)", "points", "judges for the first", "p", "p, Holm"],
+        [_difference(one, models) for one in (*group["contrasts"], *group["against_start"])],
+    )
+    yield "## Who gains by whom\n"
     yield (
         "Gain over the start in points with standard errors over photographs; rows optimised by, columns judged by; "
-        "italic: a judge that shares a network with the model, which proves nothing.\n"
+        "italic: the model itself or its kin, which proves nothing; starred: kin of no model, the only judges that "
+        "compare them.\n"
     )
     body = []
     for row, model in enumerate(models):
@@ -101,34 +108,44 @@ def _standings(report: Report) -> Iterator[str]:
             _points(group["gains"]["mean"][row][column], group["gains"]["error"][row][column])
             for column in range(len(judges))
         ]
-        cells = [f"*{cell}*" if kin else cell for cell, kin in zip(cells, report["related"][row], strict=True)]
-        totals = [_points(group[name]["mean"][row], group[name]["error"][row]) for name in ("others", "cost")]
-        changes = [f"{group['measures']['psnr'][row]:+.2f}", f"{group['measures']['ssim'][row]:+.3f}"]
-        body.append([model, *cells, *totals, *changes])
-    head = ["", *judges, "unrelated judges' mean", "unconfirmed for each 0.01 of D", "PSNR, dB", "SSIM"]
-    yield table(head, body)
-    yield _sentences(report) + "\n"
+        body.append(
+            [model, *(f"*{cell}*" if kin else cell for cell, kin in zip(cells, report["related"][row], strict=True))]
+        )
+    yield table(["", *(f"{judge} \\*" if judge in report["common"] else judge for judge in judges)], body)
+    yield "What equal fidelity comes to by other measures, and the change against the undegraded photographs.\n"
+    body = [
+        [
+            model, _points(group["others"]["mean"][row], group["others"]["error"][row]),
+            _points(group["cost"]["mean"][row], group["cost"]["error"][row]),
+            _number(group["offset"]["mean"][row], "{:+.1%}"),
+            *(_number(group["resemblance"][name][row], form) for name, form in RESEMBLING.items()),
+            *(_number(group["measures"][name][row], form) for name, form in CHANGING.items()),
+        ]
+        for row, model in enumerate(models)
+    ]  # fmt: skip
+    yield table(
+        ["", "gain by common judges, points", "unconfirmed for each 0.01 of D", "D off the wanted, of the level",
+         "PSNR to the photograph", "SSIM to it", "PSNR to the undegraded", "SSIM to it"],
+        body,
+    )  # fmt: skip
 
 
-def _sentences(report: Report) -> str:
-    """What the table says, as far as its standard errors carry."""
-    group, models = report["groups"][0], report["models"]
-    gains, errors = group["others"]["mean"], group["others"]["error"]
-    sure = [number for number in range(len(models)) if errors[number] is not None and gains[number] is not None]
-    liked = [models[number] for number in sure if gains[number] > 2 * errors[number]]
-    disliked = [models[number] for number in sure if gains[number] < -2 * errors[number]]
-    order = sorted(range(len(models)), key=lambda number: -group["fooled"]["mean"][number])
-    words = [
-        f"By more than two standard errors the unrelated judges like the outputs of {_list(liked)} better than the "
-        f"start, and those of {_list(disliked)} less.",
-        f"Most of its own gain is confirmed by nobody for {models[order[0]]} "
-        f"({group['fooled']['mean'][order[0]]:.1f} of {group['own']['mean'][order[0]]:.1f} points), least for "
-        f"{models[order[-1]]} ({group['fooled']['mean'][order[-1]]:.1f} of {group['own']['mean'][order[-1]]:.1f}).",
-    ]
-    for name, label in (("psnr", "PSNR"), ("ssim", "SSIM")):
-        rising = [models[number] for number, value in enumerate(group["measures"][name]) if value and value > 0]
-        words.append(f"Against the undegraded photographs {label} rises on average for {_list(rising)}.")
-    return " ".join(words)
+RESEMBLING = {"photograph_psnr": "{:.2f}", "photograph_ssim": "{:.3f}"}
+CHANGING = {"psnr": "{:+.2f}", "ssim": "{:+.3f}"}
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _difference(one: Mapping[str, Any], models: Sequence[str]) -> list[str]:
+    second = "the start" if one["second"] is None else models[one["second"]]
+    ends = "" if one["low"] is None else f" ({one['low']:+.2f} to {one['high']:+.2f})"
+    adjusted = f"**{one['adjusted']:.3f}**" if one["shown"] else f"{one['adjusted']:.3f}"
+    return [
+        f"{models[one['first']]} less {second}", f"{one['deviations']:+.2f}{ends}", f"{one['points']:+.1f}",
+        f"{one['favour']} of {one['judges']}", f"{one['p']:.3f}", adjusted,
+    ]  # fmt: skip
 
 
 def _list(names: Sequence[str]) -> str:
@@ -139,16 +156,16 @@ def _degradations(report: Report) -> Iterator[str]:
     groups = [one for one in report["groups"] if one["degradation"] is not None and one["conditions"]]
     if not groups:
         return
-    yield "By degradation: the unrelated judges' mean gain, and the changes of PSNR and SSIM against the undegraded.\n"
+    yield "By degradation: the gain by the common judges, and the changes of PSNR and SSIM against the undegraded.\n"
     body = [
         [
             one["degradation"], model, _points(one["others"]["mean"][row], one["others"]["error"][row]),
-            f"{one['measures']['psnr'][row]:+.2f}", f"{one['measures']['ssim'][row]:+.3f}",
+            *(_number(one["measures"][name][row], form) for name, form in CHANGING.items()),
         ]
         for one in groups
         for row, model in enumerate(report["models"])
     ]  # fmt: skip
-    yield table(["degradation", "optimised by", "unrelated judges' mean", "PSNR, dB", "SSIM"], body)
+    yield table(["degradation", "optimised by", "gain by common judges", "PSNR, dB", "SSIM"], body)
 
 
 def _mixture(report: Report) -> Iterator[str]:
@@ -159,7 +176,7 @@ def _mixture(report: Report) -> Iterator[str]:
     parts = ", ".join(f"{weight:.2f} `{name}`" for name, weight in proposal["parts"])
     yield "## A mixture\n"
     yield (
-        f"`propose-prior` proposes {parts} (expected mean gain of the unrelated judges {proposal['expected']:+.1f}, "
+        f"`propose-prior` proposes {parts} (expected gain by the common judges {proposal['expected']:+.1f}, "
         f"floor kept {proposal['floor']:.2f}; judges that no model pleased: {_list(proposal['displeased'])}). "
         f"**{found['verdict']}**\n"
     )
@@ -173,9 +190,12 @@ def _mixture(report: Report) -> Iterator[str]:
         versus = "" if row["difference"] is None else f"{row['difference']:+.1f}"
         if row["low"] is not None:
             versus += f" ({row['low']:+.1f} to {row['high']:+.1f})"
-        changes = [f"{row['measures']['psnr']:+.2f}", f"{row['measures']['ssim']:+.3f}"]
-        body.append([row["name"], *judged, f"{row['gain']:+.1f}", versus, *changes])
-    yield table(["", *check["judges"], "mean", "mixture less this (95 % interval)", "PSNR, dB", "SSIM"], body)
+        changes = [_number(row["measures"].get(name), form) for name, form in CHANGING.items()]
+        p = _number(row["adjusted"], "{:.3f}")
+        body.append([row["name"], *judged, _number(row["gain"], "{:+.1f}"), versus, p, *changes])
+    yield table(
+        ["", *check["judges"], "mean", "mixture less this (95 % interval)", "p, Holm", "PSNR, dB", "SSIM"], body
+    )
 
 
 def _votes(report: Report) -> Iterator[str]:
@@ -192,8 +212,9 @@ def _votes(report: Report) -> Iterator[str]:
     body = []
     for follows in sorted({one.follows for one in power}):
         needed = [simulation.votes_needed(power, strategy, follows) for strategy in STRATEGIES]
-        body.append([str(follows), *(f"more than {most}" if votes is None else str(votes) for votes in needed)])
-    yield table(["people see what the models part on (correlation)", *STRATEGIES], body)
+        words = [f"more than {most}" if votes is None else str(votes) for votes in needed]
+        body.append([str(follows), *words, simulation.claim(power, follows)])
+    yield table(["people follow what the judges part on", *STRATEGIES, "over all numbers of votes"], body)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
