@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from weighttoys import CNNIQA, cnniqa_weights
+from weighttoys import CNNIQA, cnniqa_weights, pin
 
 from dmap.cli import main
 from dmap.compare import results
@@ -42,13 +42,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "2 of 2 results are there already" in capsys.readouterr().out
 
 
-def test_a_model_of_the_catalogue_with_its_weights(tmp_path: Path) -> None:
+def test_a_model_of_the_catalogue_with_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Climbed and judging like any other, from a file in a folder that is named; the weights are random here."""
     pytest.importorskip("pyiqa", reason="pyiqa is not installed")
     photos, weights, out = (tmp_path / name for name in ("photos", "weights", "out"))
     photos.mkdir()
     weights.mkdir()
     torch.save(cnniqa_weights(), weights / CNNIQA)
+    pin(weights / CNNIQA, monkeypatch)
     array = photograph(1, 96)[0].mul(255).byte().permute(1, 2, 0).numpy()
     Image.fromarray(array).save(photos / "one.png")
     options = ["--size", "96", "--iterations", "1", "--steps", "1", "--searches", "1", "--tolerance", "0.9"]

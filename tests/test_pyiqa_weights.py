@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from weighttoys import CNNIQA, Trap, cnniqa_weights
+from weighttoys import CNNIQA, Trap, cnniqa_weights, pin
 
 from dmap.priors import PRIORS, WeightStore, check_gradient, load_prior, prior_names
 from dmap.priors.checkpoint import convert
@@ -45,10 +46,13 @@ def test_missing_weights_are_named_and_nothing_is_fetched(
     assert f"put it into {folder}" in str(caught.value)
 
 
-def test_weights_are_read_from_the_folder_as_pth_and_as_safetensors(folder: Path) -> None:
+def test_weights_are_read_from_the_folder_as_pth_and_as_safetensors(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both give the network that was saved; the gradient passes the gate."""
     weights, image = cnniqa_weights(), photograph(2, 96).float()
     torch.save(weights, folder / CNNIQA)
+    pin(folder / CNNIQA, monkeypatch)
     store = WeightStore((folder,))
     first = load_prior("pyiqa:cnniqa", store)
     for key, value in first.network.state_dict().items():  # type: ignore[union-attr]
@@ -89,10 +93,20 @@ def test_the_papers_ms_liqe_loads_its_files(folder: Path) -> None:
         load_prior("pyiqa:liqe_mix", store)
 
 
-def test_pyiqas_own_cache_is_honoured(folder: Path) -> None:
+def test_a_local_file_that_is_not_the_one_in_its_name_is_refused(folder: Path) -> None:
+    """The digits in a name are the first of the file's own SHA-256; a conversion is not that file and has none."""
+    torch.save(cnniqa_weights(), folder / CNNIQA)
+    with pytest.raises(ValueError, match=r"damaged or another one: its SHA-256 begins with [0-9a-f]{8}, .*e6f14c91"):
+        load_prior("pyiqa:cnniqa", WeightStore((folder,)))
+    convert(folder / CNNIQA, folder / CNNIQA.replace(".pth", ".safetensors"))
+    assert load_prior("pyiqa:cnniqa", WeightStore((folder,))).info.name == "pyiqa:cnniqa"
+
+
+def test_pyiqas_own_cache_is_honoured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = Path(torch.hub.get_dir()) / "pyiqa"
     cache.mkdir(parents=True)
     torch.save(cnniqa_weights(), cache / CNNIQA)
+    pin(cache / CNNIQA, monkeypatch)
     assert load_prior("pyiqa:cnniqa", WeightStore((folder,))).info.name == "pyiqa:cnniqa"
 
 
@@ -116,16 +130,19 @@ def _some_missing(weights: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_weights_of_another_architecture_are_refused(
-    folder: Path, spoil: Callable[[dict[str, Any]], Any], words: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
     torch.save(spoil(cnniqa_weights()), folder / CNNIQA)
+    pin(folder / CNNIQA, monkeypatch)
     with pytest.raises(ValueError, match=words) as caught:
         load_prior("pyiqa:cnniqa", WeightStore((folder,)))
     assert str(folder / CNNIQA) in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text", "pickle"])
-def test_damaged_weights_are_refused(folder: Path, damage: str) -> None:
+def test_damaged_weights_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """By their content alone, where no digest is known."""
+    monkeypatch.setattr("dmap.priors.weights._IN_NAME", re.compile("no digest"))
     file = folder / CNNIQA
     torch.save({"params": Trap(folder / "sprung")} if damage == "pickle" else cnniqa_weights(), file)
     if damage != "pickle":
@@ -154,5 +171,5 @@ def test_damaged_matlab_files_and_foreign_scripts_are_refused(folder: Path) -> N
     with pytest.raises(ValueError, match=r"niqe_modelparameters\.mat.*MATLAB"):
         load_prior("pyiqa:niqe", WeightStore((folder,)))
     torch.jit.script(nn.Linear(2, 2)).save(str(folder / "RN50.pt"))  # type: ignore[no-untyped-call]
-    with pytest.raises(ValueError, match=r"RN50\.pt: its SHA-256 is"):
+    with pytest.raises(ValueError, match=r"RN50\.pt: .*its SHA-256 begins with"):
         load_prior("pyiqa:clipiqa", WeightStore((folder,)))

@@ -17,6 +17,9 @@ HELP = "Measure the gradient of every no-reference metric of pyiqa with random w
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("metrics", nargs="*", metavar="METRIC", help="which ones (default: all of the catalogue)")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="use the real weight files that are there")
+    parser.add_argument(
+        "--sight", action="store_true", help="only measure which pixels the gradients of usable metrics reach"
+    )
     parser.add_argument("--page-only", action="store_true", help="measure nothing, only write the page")
     parser.add_argument(
         "--results", type=Path, default=catalogue.MEASURED_FILE, metavar="FILE", help="JSON of results to update"
@@ -27,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if not options.page_only:
         real = WeightStore((options.weights,) if options.weights else ())
-        measure_all(options.metrics or catalogue.METRICS, options.results, print, real)
+        measure_all(options.metrics or catalogue.METRICS, options.results, print, real, options.sight)
     if options.page is not None:
         options.page.write_text(markdown(catalogue.measured(options.results)), encoding="utf-8")
     return 0

@@ -33,6 +33,8 @@ SLOW = 10
 DIRECTIONS = 2
 """Random directions of each kind to try; none where a score is too slow."""
 SEED = 0
+SUPPORT_SIZES = (512, 1024)
+"""Sides in pixels of the images on which it is measured what a metric sees."""
 _NVIDIA = "it needs an NVIDIA GPU: its code puts network and crops there whatever the device"
 _SHORT = {
     "has no gradient": "no gradient",
@@ -123,6 +125,29 @@ def _gate(prior: PyiqaPrior) -> Measurement:
     return dataclasses.replace(found, min_size=smallest)
 
 
+def support(metric: Metric, real: WeightStore = NOWHERE) -> tuple[float, ...]:
+    """Which share of an image's pixels a metric's gradient reaches, for each of ``SUPPORT_SIZES``.
+
+    With all the crops that it takes, not the few of ``Metric.quick``: crops that do not grow in number with the image
+    leave gaps. A pixel counts as seen if the gradient of any of its channels is not zero.
+
+    Raises:
+        ValueError: if it cannot be built.
+    """
+    seeds = torch.random.get_rng_state()
+    torch.manual_seed(SEED)
+    try:
+        prior = PyiqaPrior(metric.name, RandomFiles(SEED, real), IdentityMap())
+    finally:
+        torch.random.set_rng_state(seeds)
+    shares = []
+    for size in SUPPORT_SIZES:
+        image = synthetic_image(size).float().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(prior.score(image).sum(), image)
+        shares.append(round(float((gradient != 0).any(dim=1).double().mean()), 3))
+    return tuple(shares)
+
+
 def _gradient(prior: PyiqaPrior, image: Tensor, directions: int) -> Measurement:
     try:
         try:
@@ -150,8 +175,17 @@ def _reason(error: Exception) -> str:
     return text.split(": ", 1)[-1][:160]
 
 
-def measure_all(names: Iterable[str], file: Path, tell: Callable[[str], None], real: WeightStore = NOWHERE) -> None:
+def measure_all(
+    names: Iterable[str], file: Path, tell: Callable[[str], None], real: WeightStore = NOWHERE, sight: bool = False
+) -> None:
     """Measure metrics and write each result at once; what the file holds of others is kept.
+
+    Args:
+        names: of the catalogue.
+        file: JSON of results.
+        tell: told of every result.
+        real: weight files that are found there are used in place of random ones.
+        sight: measure only ``support``, of metrics that are known to be usable, and keep all else.
 
     Raises:
         ValueError: for a name that the catalogue does not have.
@@ -164,13 +198,21 @@ def measure_all(names: Iterable[str], file: Path, tell: Callable[[str], None], r
         rows = json.loads(file.read_text(encoding="utf-8"))["metrics"]
     known: dict[Any, Measurement] = {}
     for name in wanted:
-        result = measure(METRICS[name], known, real)
-        rows[name] = {
-            key: value
-            for key, value in dataclasses.asdict(result).items()
-            if value not in (None, ()) and value is not False
-        }
+        if sight:
+            if rows.get(name, {}).get("status") not in (USABLE, APPROXIMATE):
+                continue
+            rows[name]["sees"] = list(support(METRICS[name], real))
+            tell(f"{name}: sees {', '.join(f'{share:.1%}' for share in rows[name]['sees'])}")
+        else:
+            result = measure(METRICS[name], known, real)
+            measured = {
+                key: value
+                for key, value in dataclasses.asdict(result).items()
+                if value not in (None, ()) and value is not False
+            }
+            sees = rows.get(name, {}).get("sees")
+            rows[name] = {**measured, "sees": sees} if sees else measured
+            tell(f"{name}: {result.status}")
         content = {"pyiqa": PYIQA, "metrics": {key: rows[key] for key in METRICS if key in rows}}
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        tell(f"{name}: {result.status}")
         gc.collect()

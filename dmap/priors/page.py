@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from . import catalogue
+from . import catalogue, maps
 from .catalogue import METRICS, Measurement, Metric
 from .weights import PINS, file_name, known_digest
 
+WHOLE_SIGHT = 0.99
+"""Share of the pixels from which on a metric sees the whole image; some leave out a last row."""
 _HEAD = """# Quality models as priors
 
 <!-- Written by `python -m dmap measure-priors --page-only --page docs/priors.md`: change the catalogue instead. -->
@@ -38,7 +41,9 @@ makes safetensors of the others, which are then preferred.
 ## The common scale
 
 Every raw score goes through 100 / (1 + exp(-slope (score - midpoint))), with the slope negative where lower is
-better: the ends of the model's usual range become 2 and 98. One prior weight thus means about the same for all.
+better. Where the table says *fitted*, `python -m dmap fit-maps` matched the quantiles of the model's scores on
+{fitted}: a score of 80 is about that of the best fifth of them. Elsewhere the map is a guess until you
+run that command where the weights are, with `--out models/iqa/{maps}`: the ends of the usual range become 2 and 98.
 DMAP Load IQA Prior has `midpoint` and `slope` for another map.
 
 ## How the gradient was measured
@@ -58,8 +63,7 @@ weight files.
 DMAP Optimize asks the same question about your image before it climbs, in float32, and names the reason if it refuses.
 The smallest side is the smallest of {sizes} px that gave a finite score.
 
-Crops do not grow in number with the image: on photographs beyond about 1000 px, crops of 224 px on a grid leave
-gaps that the prior does not see. Use DMAP Robust Prior (its shifts move the grid) or work at a smaller size.
+{sight}
 Batches are scored image by image. Priors run in float32 whatever the host's precision.
 """
 
@@ -69,12 +73,20 @@ def markdown(measured: Mapping[str, Measurement]) -> str:
     found = [(metric, measured[metric.name]) for metric in METRICS.values() if metric.name in measured]
     usable = sum(measurement.usable for _, measurement in found)
     parts = [
-        _HEAD.format(version=catalogue.PYIQA, named=_named(), sizes=_sizes(), slow=_slow()),
+        _HEAD.format(
+            version=catalogue.PYIQA,
+            named=_named(),
+            sizes=_sizes(),
+            slow=_slow(),
+            sight=_sight(found),
+            fitted=_fitted(),
+            maps=maps.NAME,
+        ),  # fmt: skip
         f"\n## The metrics\n\n{usable} of {len(METRICS)} can be climbed; they come first. Of the others those that are "
         "loaded at all can still judge.\n",
         _table(
             (
-                *("name", "model; data", "judges", "better", "range", "50 at; slope", "takes in"),
+                *("name", "model; data", "judges", "better", "range", "50 at; slope", "takes in", "sees"),
                 *("side", "parameters", "as a prior", "weight files", "licence"),
             ),
             [_row(*row) for row in sorted(found, key=lambda row: not row[1].usable)],
@@ -83,6 +95,12 @@ def markdown(measured: Mapping[str, Measurement]) -> str:
         _table(("file", "SHA-256 begins with"), _file_rows(found)),
     ]
     return "\n".join(parts)
+
+
+def _fitted() -> str:
+    """What the maps that the pack carries were fitted to."""
+    sources = {one.source for name, one in maps.shipped().items() if name.startswith("pyiqa:")}
+    return "; ".join(sorted(sources)) or "photographs"
 
 
 def _named() -> int:
@@ -102,6 +120,27 @@ def _slow() -> int:
     return SLOW
 
 
+def _sight(found: Iterable[tuple[Metric, Measurement]]) -> str:
+    """What is known of the pixels that metrics see, in sentences."""
+    from .measure import SUPPORT_SIZES
+
+    known = [(metric.name, one.sees) for metric, one in found if one.sees]
+    partial = [
+        f"`{name}` {' and '.join(f'{share:.0%}' for share in sees)}" for name, sees in known if min(sees) < WHOLE_SIGHT
+    ]
+    whole = [f"`{name}`" for name, sees in known if min(sees) >= WHOLE_SIGHT]
+    sizes = " and ".join(map(str, SUPPORT_SIZES))
+    lines = [
+        "A metric that takes a fixed number of crops leaves gaps between them, in which the prior neither sees nor "
+        f"mends anything. Measured as the share of the pixels of squares of {sizes} px that the gradient reaches: "
+        f"{', '.join(partial) or 'none leaves gaps'}.",
+        f"The whole image is seen by {', '.join(whole)}." if whole else "",
+        "The column *sees* has the figures; a dash means that it was not measured. Use DMAP Robust Prior, whose shifts "
+        "move the grid, or work at a smaller size.",
+    ]
+    return textwrap.fill(" ".join(line for line in lines if line), 118, break_long_words=False, break_on_hyphens=False)
+
+
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
@@ -116,8 +155,9 @@ def _row(metric: Metric, found: Measurement) -> tuple[Any, ...]:
         metric.judges,
         "higher" if metric.higher_better else "lower",
         f"{low:g} to {high:g}",
-        f"{usual.midpoint:g}; {usual.slope:.3g}",
+        f"{usual.midpoint:g}; {usual.slope:.3g}{', fitted' if f'pyiqa:{metric.name}' in maps.shipped() else ''}",
         metric.intake,
+        " / ".join(f"{share:.0%}" for share in found.sees) or "-",
         f"{found.min_size} px" if found.min_size else "-",
         "-" if found.parameters is None else f"{found.parameters / 1e6:.1f} M" if found.parameters else "none",
         _status(metric, found),

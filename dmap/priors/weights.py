@@ -10,7 +10,7 @@ from pathlib import Path
 import torch.hub
 
 from . import maps
-from .download import Progress, fetch
+from .download import Progress, digest_of, fetch
 from .maps import FittedMap
 
 PINS = {
@@ -23,6 +23,8 @@ PINS = {
     "sac+logos+ava1-l14-linearMSE.pth": "21dd590f3ccdc646f0d53120778b296013b096a035a2718c9cb0d511bff0f1e0",
 }
 """SHA-256 of files, in full, as projects that use them have published it."""
+_READ: dict[tuple[Path, int, int], str] = {}
+"""SHA-256 of files that were read, by path, size and time of change."""
 _IN_URL = re.compile(r"/([0-9a-f]{64})/")
 _IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 
@@ -42,6 +44,18 @@ def known_digest(url: str) -> str | None:
         return PINS[name]
     found = _IN_URL.search(url) or _IN_NAME.search(name)
     return found[1] if found else None
+
+
+def check_digest(file: Path, digest: str, url: str) -> None:
+    """Raise ValueError unless a file's SHA-256 begins with these digits; a file is read once until it changes."""
+    state = file.stat()
+    key = file, state.st_size, state.st_mtime_ns
+    found = _READ[key] = _READ.get(key) or digest_of(file)
+    if not found.startswith(digest.lower()):
+        raise ValueError(
+            f"weights file {file.name}: it is damaged or another one: its SHA-256 begins with {found[: len(digest)]}, "
+            f"that of the published file with {digest}; fetch {file} again from {url}"
+        )
 
 
 def caches() -> list[Path]:
@@ -90,11 +104,14 @@ class WeightStore:
         """The file that pyiqa would fetch from there.
 
         Raises:
-            ValueError: if it is nowhere and may not, or could not, be downloaded; names the file, folder and source.
+            ValueError: if it is nowhere and may not, or could not, be downloaded, or is another file than its known
+                digest, such as the one in its own name, says; names the file, folder and source.
         """
         name, digest = file_name(url), known_digest(url)
         found = self.find(name)
         if found is not None:
+            if digest is not None and found.suffix == Path(name).suffix:  # a conversion has another digest
+                check_digest(found, digest, url)
             return found
         if self.download and digest is not None and self.folders:
             fetch(url, self.folders[0] / name, digest, self.progress)

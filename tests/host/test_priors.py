@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from dmap.priors import PRIORS, WeightStore, load_prior, priorfile
+from dmap.priors.checkpoint import convert
 from dmap.priors.compose import MultiScalePrior
 from dmap.priors.pyiqa_adapter import build
 from dmap.priors.random_weights import RandomFiles
@@ -22,6 +23,7 @@ from tools.host import workflow
 from tools.host.server import ROOT, HostError, Server
 
 CNNIQA = "CNNIQA_koniq10k-e6f14c91.pth"
+CONVERTED = CNNIQA.replace(".pth", ".safetensors")
 MIXTURE = "host_test.json"
 
 
@@ -32,10 +34,12 @@ def folder(server: Server) -> Iterator[Path]:
     iqa.mkdir(exist_ok=True)
     torch.manual_seed(3)
     torch.save({"params": build("cnniqa", RandomFiles()).state_dict()}, iqa / CNNIQA)
+    convert(iqa / CNNIQA, iqa / CONVERTED)  # under the published file's own name its digest is asked for
+    (iqa / CNNIQA).unlink()
     parts = (("pyiqa:cnniqa", 1.0), ("dmap_quality", 3.0))
     priorfile.write(priorfile.PriorFile("mixture of the test", "mean", parts), iqa / MIXTURE)
     yield iqa
-    for name in (CNNIQA, MIXTURE):
+    for name in (CONVERTED, MIXTURE):
         (iqa / name).unlink(missing_ok=True)
 
 

@@ -72,7 +72,8 @@ def _settings(report: Report) -> Iterator[str]:
         f"{plan['size']} px, {' and '.join(plan['degradations'])}, level {', '.join(map(str, plan['levels']))} of "
         f"`{plan['fidelity']}`, {plan['iterations']} iterations, {plan['steps']} solver steps of strength "
         f"{plan['strength']}. Outputs within {100 * plan['tolerance']:.0f} % of the level count, of "
-        f"{report['outputs']}: {', '.join(f'`{name}` {count}' for name, count in zip(report['models'], group['starts'], strict=True))}. "
+        f"{report['outputs']}: "
+        f"{', '.join(f'`{name}` {count}' for name, count in zip(report['models'], group['starts'], strict=True))}. "
         f"{', '.join(f'{name} {version}' for name, version in report['software'].items())}.\n"
     )
     prints = ", ".join(f"`{one['spec']}` {one['fingerprint'][:8]}" for one in report["facts"])

@@ -40,6 +40,8 @@ class Measurement:
         random: the same along random directions of all pixels alike, relative to the change expected there; None for
             metrics that know float32 only, which drowns it in rounding.
         real: whether it was measured with its own files, or needs none; otherwise with random weights.
+        sees: shares of the pixels of square images of ``measure.SUPPORT_SIZES`` that its gradient reaches, with all the
+            crops that it takes; empty if that was not measured.
     """
 
     status: str
@@ -50,6 +52,7 @@ class Measurement:
     leaning: float | None = None
     random: float | None = None
     real: bool = False
+    sees: tuple[float, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -65,7 +68,10 @@ class Measurement:
 def measured(file: Path = MEASURED_FILE) -> dict[str, Measurement]:
     """What was measured, by metric."""
     rows = json.loads(file.read_text(encoding="utf-8"))["metrics"]
-    return {name: Measurement(**{**row, "files": tuple(row.get("files", ()))}) for name, row in rows.items()}
+    lists = ("files", "sees")
+    return {
+        name: Measurement(**{**row, **{key: tuple(row.get(key, ())) for key in lists}}) for name, row in rows.items()
+    }
 
 
 def score_map(metric: Metric) -> LogisticMap:
