@@ -253,3 +253,48 @@ def test_the_checksum_is_python_s(chromium: Any, made: tuple[Path, study.Study])
     page, _ = open_page(chromium, made[0])
     for text in ("", "a", "study|observer|ü中,left;"):
         assert page.evaluate("text => fnv1a(text)", text) == votes.checksum(text)
+
+
+def test_consent_practice_ties_rests_and_whole_pixels(chromium: Any, tmp_path: Path) -> None:
+    """All that a study can ask for at once; the answers are read as they were given."""
+    comparison(tmp_path / "toys", count=2).run()
+    folder, out = Folder(tmp_path / "toys"), tmp_path / "study"
+    asking = study.Asking("Which has the truer <colours>?", "You take part freely.", practice=2, ties=True, breaks=4)
+    key = study.make(results.load(folder), folder, out, 6, 6, 0, "debiased", 3, asking)
+    page, faults = open_page(chromium, out, viewport={"width": 1280, "height": 800})
+    page.get_by_label("Your code").fill("ann")
+    page.get_by_role("button", name="Begin").click()
+    assert page.locator("#start").is_visible(), "begun without consent"
+    page.locator("#agreed").check()
+    page.get_by_role("button", name="Begin").click()
+    ready(page)
+    assert page.locator("#question").inner_text() == "Which has the truer <colours>?"
+    page.screenshot(path=SCREENSHOTS / "study_options.png")
+    for number in (1, 2):
+        assert page.locator("#count").inner_text() == f"Practice {number} of 2, does not count"
+        page.keyboard.press("1")
+        ready(page)
+    assert page.locator("#count").inner_text() == "1 of 12"
+    width = page.evaluate("document.querySelector('#left img').getBoundingClientRect().width")
+    assert width % 48 == 0, "an image pixel is no whole number of the screen's"
+    assert f"Each pixel shown as {width / 48:.0f} by {width / 48:.0f}" in page.locator("#scale").inner_text()
+    good = {trial.a for trial in key.trials if trial.kind == "catch"}
+    rests = 0
+    while not page.locator("#end").is_visible():
+        if page.locator("#rest").is_visible():
+            rests += 1
+            page.get_by_role("button", name="Go on").click()
+        ready(page, votes.QUICKEST)
+        left, right = page.evaluate("[current().left, current().right]")
+        page.keyboard.press("1" if left in good else "2" if right in good else "3")
+        page.wait_for_timeout(50)
+    assert rests == 2
+    (tmp_path / "ann.json").write_text(page.locator("#text").input_value(), encoding="utf-8")
+    (observer,), _ = votes.read([tmp_path / "ann.json"], key)
+    assert len(observer.votes) == 6
+    assert all(vote.tie for vote in observer.votes)
+    assert observer.catches == (6, 6)
+    assert json.loads((tmp_path / "ann.json").read_text(encoding="utf-8"))["consent"] is True
+    strict = study.make(results.load(folder), folder, tmp_path / "strict", 6, 0, 0, "debiased", 3)
+    assert not strict.ties
+    assert not faults, faults

@@ -33,6 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="debiased: where unrelated judges part most, evenly over contents and models; random (default: debiased)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of the choice, the order and the sides (default: 0)")
+    parser.add_argument("--question", default=study.QUESTION, help=f"above every pair (default: {study.QUESTION})")
+    parser.add_argument(
+        "--consent",
+        default="",
+        metavar="TEXT",
+        help="to be agreed to before the first pair, or a file that holds it",
+    )
+    parser.add_argument("--practice", type=int, default=0, help="pairs to begin with that do not count (default: 0)")
+    parser.add_argument("--ties", action="store_true", help="offer the answer 'no difference', half a win of each")
+    parser.add_argument("--breaks", type=int, default=0, help="offer a rest after so many answers (default: none)")
     parser.add_argument(
         "--simulate", type=int, default=0, metavar="N",
         help=f"also simulate N studies by either strategy and write how many votes each needs to {SIMULATION}",
@@ -43,8 +53,9 @@ def run(options: argparse.Namespace) -> int:
     folder = Folder(options.comparison)
     found = results.load(folder)
     out = options.out or options.comparison / "study"
+    asking = study.Asking(options.question, _text(options.consent), options.practice, options.ties, options.breaks)
     made = study.make(
-        found, folder, out, options.pairs, options.catches, options.repeats, options.strategy, options.seed
+        found, folder, out, options.pairs, options.catches, options.repeats, options.strategy, options.seed, asking
     )
     print(f"{out / study.PAGE}: {len(made.trials)} trials; keep {out / study.KEY} to yourself")
     if options.simulate > 0:
@@ -61,3 +72,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"people follow what judges part on ({follows:g}): votes for 90 % right order: {words}")
             print(f"  {simulation.claim(power, follows)}")
     return 0
+
+
+def _text(given: str) -> str:
+    """A text itself, or what the file of that name holds."""
+    return Path(given).read_text(encoding="utf-8") if given and len(given) < 250 and Path(given).is_file() else given

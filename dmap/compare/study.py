@@ -83,8 +83,42 @@ class Study:
         return dict(zip(self.models, self.prints, strict=True)) if self.prints else {}
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How the page asks.
+
+    Attributes:
+        question: above every pair.
+        consent: a text that an observer has to agree to before the first pair; "" for none.
+        practice: pairs to begin with whose answers are not kept.
+        ties: whether "no difference" is an answer; a tie counts as half a win of each.
+        breaks: a rest is offered after every so many answers; 0 for none.
+    """
+
+    question: str = QUESTION
+    consent: str = ""
+    practice: int = 0
+    ties: bool = False
+    breaks: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.question.strip():
+            raise ValueError("question: it is empty; ask something, or leave the option out")
+        for name in ("practice", "breaks"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: got {getattr(self, name)}, at least 0 is needed")
+
+
 def make(
-    results: Results, folder: Folder, out: Path, count: int, catches: int, repeats: int, strategy: str, seed: int
+    results: Results,
+    folder: Folder,
+    out: Path,
+    count: int,
+    catches: int,
+    repeats: int,
+    strategy: str,
+    seed: int,
+    asking: Asking = Asking(),
 ) -> Study:
     """Write the page and its key.
 
@@ -97,6 +131,7 @@ def make(
         repeats: pairs that are asked twice.
         strategy: of ``selection.STRATEGIES``.
         seed: of the choice, the order and the sides.
+        asking: how the page asks.
 
     Raises:
         ValueError: if there is no pair to show, or a number is out of its range.
@@ -105,15 +140,22 @@ def make(
         if value < least:
             raise ValueError(f"{name}: got {value}, at least {least} is needed")
     contents = [f"{one.input.photograph}/{one.input.degradation}" for one in results.conditions]
-    pairs = choose(candidates(results), contents, count, strategy, seed)
+    offered = candidates(results)
+    pairs = choose(offered, contents, count, strategy, seed)
     images: dict[str, str] = {}
     trials, rows = _trials(results, folder, pairs, images, seed, catches, repeats)
     study = Study(
-        "", results.method, tuple(results.names), tuple(trials), strategy, seed, tuple(results.prints.values())
-    )
+        "", results.method, tuple(results.names), tuple(trials), strategy, seed, tuple(results.prints.values()),
+        asking.ties,
+    )  # fmt: skip
     study = replace(study, id=_identity(study))
     out.mkdir(parents=True, exist_ok=True)
-    data = {"study": study.id, "seed": seed, "question": QUESTION, "trials": rows, "images": images}
+    # To practise on: pairs that are not asked about, as long as there are any.
+    spare = [pair for pair in choose(offered, contents, len(offered), "random", seed + 2) if pair not in pairs] or pairs
+    practice = _trials(results, folder, spare[: asking.practice], images, seed, 0, 0)[1] if asking.practice else []
+    data = {
+        "study": study.id, "seed": seed, **asdict(asking), "trials": rows, "practice": practice, "images": images,
+    }  # fmt: skip
     # The key first: a page without one could never be evaluated.
     write_json(out / KEY, {"format": FORMAT, "version": VERSION, **asdict(study)})
     write_text(out / PAGE, page("study", "Image comparison study", ["zoom.js", "study.js"], data))

@@ -81,7 +81,7 @@ def markdown(measured: Mapping[str, Measurement]) -> str:
             sight=_sight(found),
             fitted=_fitted(),
             maps=maps.NAME,
-        ),  # fmt: skip
+        ),
         f"\n## The metrics\n\n{usable} of {len(METRICS)} can be climbed; they come first. Of the others those that are "
         "loaded at all can still judge.\n",
         _table(

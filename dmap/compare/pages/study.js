@@ -62,6 +62,8 @@ let shownAt = 0;
 let flickers = 0;
 let side = "left";
 let kept = true;
+let practised = 0; // practice pairs seen; their answers are not kept
+let rested = 0; // answers at the last rest
 
 function keep() {
   try {
@@ -94,7 +96,7 @@ function result() {
   return {
     format: "dmap-votes", version: 1, study: DATA.study, observer: state.observer, began: state.began,
     saved: new Date().toISOString(), screen: [window.innerWidth, window.innerHeight, window.devicePixelRatio],
-    votes, checksum: fnv1a(`${DATA.study}|${state.observer}|${rows}`),
+    ...(DATA.consent ? { consent: true } : {}), votes, checksum: fnv1a(`${DATA.study}|${state.observer}|${rows}`),
   };
 }
 function save() {
@@ -111,11 +113,14 @@ const single = linkZoom([...document.querySelectorAll("#single .pane")]);
 const flickering = () => $("flicker").getAttribute("aria-pressed") === "true";
 const zoom = () => (flickering() ? single : three);
 
+// Practice first; after a reload it is not asked for again.
+const practising = () => state.votes.length === 0 && practised < DATA.practice.length;
 function current() {
-  return order[state.votes.length];
+  const practice = DATA.practice[practised];
+  return practising() ? { ...practice, left: practice.a, right: practice.b } : order[state.votes.length];
 }
 function screen(name) {
-  for (const id of ["start", "trial", "end"]) $(id).classList.toggle("hidden", id !== name);
+  for (const id of ["start", "trial", "rest", "end"]) $(id).classList.toggle("hidden", id !== name);
 }
 function flickerTo(which) {
   const trial = current();
@@ -137,7 +142,33 @@ function setFlicker(on) {
   }
   zoom().refresh();
 }
+// An image pixel as a whole number of the screen's, where there is room; what is shown is said.
+function fit(width, height) {
+  const dots = window.devicePixelRatio || 1;
+  const room = Math.min($("left").clientWidth / width, (0.66 * window.innerHeight) / height) * dots;
+  const factor = room >= 1 ? Math.floor(room) : room;
+  document.body.style.setProperty("--shown", `${(width * factor) / dots}px`);
+  $("panes").classList.toggle("whole", factor >= 1);
+  $("scale").textContent = factor < 1 ? `Reduced to ${Math.round(100 * factor)} % to fit; zoom in for its own pixels.`
+    : factor === 1 ? "Shown at its own pixels." : `Each pixel shown as ${factor} by ${factor}.`;
+  return factor;
+}
+let factor = 1;
+let size = null;
+window.addEventListener("resize", () => {
+  if (size) factor = fit(...size);
+});
+
 async function show() {
+  const due = DATA.breaks && state.votes.length && state.votes.length % DATA.breaks === 0 && rested !== state.votes.length;
+  if (due && state.votes.length < order.length) {
+    ready = false;
+    rested = state.votes.length;
+    $("rest-text").textContent = `${state.votes.length} of ${order.length} answered. Look into the distance for a minute.`;
+    screen("rest");
+    $("go-on").focus();
+    return;
+  }
   const trial = current();
   ready = false;
   if (!trial) {
@@ -149,7 +180,8 @@ async function show() {
   screen("trial");
   $("trial").setAttribute("aria-busy", "true");
   $("question").textContent = DATA.question;
-  $("count").textContent = `${state.votes.length + 1} of ${order.length}`;
+  $("count").textContent = practising() ? `Practice ${practised + 1} of ${DATA.practice.length}, does not count`
+    : `${state.votes.length + 1} of ${order.length}`;
   $("progress").max = order.length;
   $("progress").value = state.votes.length;
   $("undo").disabled = state.votes.length === 0;
@@ -163,10 +195,12 @@ async function show() {
   single.reset();
   setFlicker(false);
   await Promise.all(images.map((image) => image.decode().catch(() => {})));
-  if (trial !== current()) return; // undone or answered meanwhile: a later call shows what counts now
+  if (trial.id !== current()?.id || trial.left !== current().left) return; // undone or answered meanwhile: a later call shows what counts now
   const { naturalWidth: width, naturalHeight: height } = images[1];
   document.body.style.setProperty("--shape", `${width} / ${height}`);
   document.body.style.setProperty("--ratio", String(width / height));
+  size = [width, height];
+  factor = fit(width, height);
   zoom().refresh();
   shownAt = performance.now();
   ready = true;
@@ -174,10 +208,15 @@ async function show() {
 }
 function vote(choice) {
   const trial = current();
-  if (!trial || !ready) return;
+  if (!trial || !ready || (choice === "tie" && !DATA.ties)) return;
+  if (practising()) {
+    practised += 1;
+    show();
+    return;
+  }
   state.votes.push({
     trial: trial.id, left: trial.left, right: trial.right, choice, ms: Math.round(performance.now() - shownAt),
-    flickers, zoom: Number(zoom().scale.toFixed(2)), at: new Date().toISOString(),
+    flickers, zoom: Number(zoom().scale.toFixed(2)), factor: Number(factor.toFixed(3)), at: new Date().toISOString(),
   });
   keep();
   show();
@@ -211,6 +250,12 @@ window.addEventListener("storage", (event) => {
 });
 $("choose-left").addEventListener("click", () => vote("left"));
 $("choose-right").addEventListener("click", () => vote("right"));
+$("choose-tie").addEventListener("click", () => vote("tie"));
+$("choose-tie").classList.toggle("hidden", !DATA.ties);
+$("go-on").addEventListener("click", show);
+$("consent").classList.toggle("hidden", !DATA.consent);
+$("consent-text").textContent = DATA.consent;
+$("agreed").required = Boolean(DATA.consent);
 $("flicker").addEventListener("click", () => setFlicker(!flickering()));
 $("flicker-input").addEventListener("click", () => flickerTo("input"));
 $("zoom-in").addEventListener("click", () => zoom().by(2));
@@ -228,7 +273,7 @@ document.addEventListener("keydown", (event) => {
   if ($("trial").classList.contains("hidden") || event.target.matches("input, textarea")) return;
   const arrows = { ArrowLeft: [0.1, 0], ArrowRight: [-0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
   const actions = {
-    1: () => vote("left"), 2: () => vote("right"), f: () => setFlicker(!flickering()),
+    1: () => vote("left"), 2: () => vote("right"), 3: () => vote("tie"), f: () => setFlicker(!flickering()),
     i: () => flickering() && flickerTo("input"), "+": () => zoom().by(2), "=": () => zoom().by(2),
     "-": () => zoom().by(0.5), 0: () => zoom().reset(), Backspace: undo,
   };
