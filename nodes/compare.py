@@ -22,7 +22,10 @@ from .schema import schema
 from .sockets import PathSocket, PriorSocket
 
 NODE = "DMAP Compare Priors"
-MOST, JUDGES = 4, 2
+MOST, JUDGES = 8, 4
+"""Priors and judges that the node takes; the paper compares eight."""
+FIRST_PRIORS, FIRST_JUDGES = 4, 2
+"""Those of the first version, whose sockets come before the others in saved workflows."""
 
 
 class DMAPCompare(io.ComfyNode):
@@ -194,8 +197,10 @@ def _inputs() -> list[io.Input]:
         io.Int.Input(
             "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=False, tooltip="Of the shifts."
         ),
-        *more,
-        *judges,
+        *more[: FIRST_PRIORS - 2],
+        *judges[:FIRST_JUDGES],
+        *more[FIRST_PRIORS - 2 :],
+        *judges[FIRST_JUDGES:],
     ]
 
 

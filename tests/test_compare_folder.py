@@ -170,14 +170,14 @@ def test_cells_of_another_version_are_made_again(tmp_path: Path) -> None:
     assert folder.read_images("cells", victim.stem) is not None
 
 
-def test_a_start_without_all_scores_counts_nowhere(tmp_path: Path) -> None:
+def test_an_output_without_all_scores_counts_nowhere(tmp_path: Path) -> None:
     comparison(tmp_path, count=2, degradations=("none",)).run()
     found = results.load(Folder(tmp_path))
     assert len(found.select()) == 2
     cell = found.conditions[0].cells[1]
     assert cell is not None
     (tmp_path / "scores" / f"{cell.key}.json").unlink()
-    assert results.load(Folder(tmp_path)).select().tolist() == [1]
+    assert results.load(Folder(tmp_path)).counted.tolist() == [[True, False, True], [True, True, True]]
 
 
 def test_a_folder_can_be_extended(tmp_path: Path) -> None:

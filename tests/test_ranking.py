@@ -112,7 +112,7 @@ def held(low: np.ndarray, truth: np.ndarray, high: np.ndarray) -> np.ndarray:
 def test_intervals_hold_the_mean_vote_over_people_and_photographs(observers: int, photos: int) -> None:
     """Nominal 95 %. Observers alone give intervals far too narrow, the more so the more observers there are."""
     crossed, alone = [], []
-    for seed in range(80):
+    for seed in range(50):
         counts, truth = world(seed, observers, photos)
         for found, given in ((crossed, counts), (alone, counts.sum(axis=1, keepdims=True))):
             low, high = np.quantile(ranking.strengths(ranking.resampled(given, 200, seed)), [0.025, 0.975], axis=0)

@@ -44,7 +44,7 @@ def cosines(models: Mapping[str, Prior], image: Tensor) -> dict[str, float]:
             found[name] = (slope.double() / length).flatten().cpu()
     names = list(found)
     return {
-        pair(one, other): float(found[one] @ found[other])
+        pair(one, other): round(float(found[one] @ found[other]), 6)  # the same whatever the order of summing
         for place, one in enumerate(names)
         for other in names[place + 1 :]
     }
