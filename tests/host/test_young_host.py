@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hostgraphs import SMALL, pixels, restore, tiny, trace
+from hostgraphs import SMALL, pixels, read, restore, tiny, trace
 from tools.host.server import Server
 
 
@@ -97,3 +97,16 @@ def test_an_operation_that_has_no_gradient_at_all_is_named(server: Server, tools
     state = tools["Graph"]()
     image = state.add("LoadImage", **SMALL)
     assert _state(server, state, (image, 0))["in_training"] is False
+
+
+def test_alpha_is_kept_where_the_encoder_drops_channels(server: Server, tools: dict[str, Any]) -> None:
+    """From the stock VAE Encode, whose crop of odd sides leaves three channels."""
+    graph = tools["Graph"]()
+    parts = tiny(graph)
+    loaded = graph.add("LoadImage", image="prime.png")
+    parts["image"] = (graph.add("DMAPTestSpoil", image=(loaded, 0), kind="alpha"), 0)
+    parts["latent"] = (graph.add("VAEEncode", pixels=parts["image"], vae=parts["vae"]), 0)
+    _, decode = restore(graph, parts, steps=1, iterations=1)
+    shape = graph.add("DMAPTestCompare", first=(decode, 0), second=parts["image"])
+    graph.add("PreviewImage", images=(decode, 0))
+    assert read(server.run(graph.prompt), shape)["shape"] == [1, 64, 72, 4]
