@@ -13,7 +13,8 @@ from ...dmap.degradations import Composed, Degradation, Inpaint
 from ...dmap.layout import Layout
 from ...dmap.path import Path
 from ...dmap.regions import feathered
-from .images import channels_first, crop_as_encoder, from_image_socket
+from .features import crop_as_encoder
+from .images import channels_first, from_image_socket
 from .session import HostPath
 
 PHOTOGRAPH, KNOWN = "dmap_photograph", "dmap_known"
