@@ -174,7 +174,8 @@ def _alias(tensor: Tensor) -> Tensor:
     if hasattr(tensor, "__tensor_flatten__"):  # a quantised weight: several tensors under one name
         names, context = tensor.__tensor_flatten__()
         parts = {name: _alias(getattr(tensor, name)) for name in names}
-        whole: Tensor = type(tensor).__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
+        kind: Any = type(tensor)
+        whole: Tensor = kind.__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
         return whole
     return torch.utils.dlpack.from_dlpack(tensor) if tensor.is_inference() else tensor
 
