@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..dmap.layout import Layout
-from ..dmap.schedule import Schedule
-from ..dmap.solvers import SOLVERS, make_solver, round_trip_error
-from ..dmap.tiles import tiled_denoiser
+from ..dmap.image.layout import Layout
+from ..dmap.image.tiles import tiled_denoiser
+from ..dmap.method.schedule import Schedule
+from ..dmap.method.solvers import SOLVERS, make_solver, round_trip_error
 from .host import checks, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from checkout import ROOT, copy, tracked
-from scripts.host import host_folder
+from tools.host.server import host_folder
 
 PLACES = ["ComfyUI-DMAP", "my clones/ComfyUI-DMAP"]
 MAKE = ["make", "--old-file=.venv/installed"]  # it is there: the clone borrows the environment that runs this test
@@ -70,7 +70,7 @@ def test_the_demo_restores_a_photograph(clone: Path) -> None:
     for name in ("dmap_sample.png", "dmap_sample_clean.png"):
         with Image.open(clone / "workflows" / name) as sample:
             sample.crop((160, 60, 336, 236)).save(photographs / name)
-    command = [sys.executable, "-m", "scripts.demo", "--iterations", "1", "--out", str(results)]
+    command = [sys.executable, "-m", "tools.demo", "--iterations", "1", "--out", str(results)]
     command += ["--photo", str(photographs / "dmap_sample.png"), "--clean", str(photographs / "dmap_sample_clean.png")]
     done = run(command, clone, COMFYUI_DIR="my host")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,10 +82,10 @@ def test_make_installs_nothing_twice(clone: Path, host: str) -> None:
     """Set up once, both commands go to work at once, with the host of ``make setup`` and with another."""
     done = run([*MAKE, "--dry-run", "demo", "test", f"COMFYUI_DIR={host}"], clone)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "scripts.demo" in done.stdout
+    assert "tools.demo" in done.stdout
     assert "pytest tests" in done.stdout
     assert "pip install" not in done.stdout
-    assert "fetch_host" not in done.stdout
+    assert "host.fetch" not in done.stdout
 
 
 def test_a_host_that_is_not_there_is_named(clone: Path) -> None:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ...dmap.degradations import Composed, Degradation, Inpaint
-from ...dmap.layout import Layout
-from ...dmap.path import Path
-from ...dmap.regions import feathered
+from ...dmap.image.layout import Layout
+from ...dmap.image.regions import feathered
+from ...dmap.method.path import Path
 from .features import crop_as_encoder
 from .images import channels_first, from_image_socket
 from .session import HostPath

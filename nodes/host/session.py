@@ -11,18 +11,18 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...dmap.decoding import HALO, TILES, Decoding
-from ...dmap.memory import OVERHEAD, SHARE, WORKSPACE
-from ...dmap.path import Path
+from ...dmap.memory.decoding import HALO, TILES, Decoding
+from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
+from ...dmap.method.path import Path
 from ...dmap.priors import Prior, PriorInfo
 from . import features
 from .weights import held, plain
 
 Result = TypeVar("Result")
 
-# Bytes of tensors at the peak of a backward pass in fp32 (`python -m benchmarks.shapes` counts them): a U-Net call with
-# PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE decode per
-# image pixel, whole and by blocks. What is asked for before the networks can be measured.
+# Bytes of tensors at the peak of a backward pass in fp32 (`python -m tools.benchmarks.shapes` counts them): a U-Net
+# call with PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE
+# decode per image pixel, whole and by blocks. What is asked for before the networks can be measured.
 UNET_BYTES_PER_POSITION = 400_000
 XL_BYTES_PER_POSITION = {2048: 670_000}
 VAE_BYTES_PER_PIXEL, VAE_BYTES_BY_BLOCKS = 24_000, 11_000

@@ -17,7 +17,7 @@ import torch
 import torch.utils.dlpack
 from torch import Tensor, nn
 
-from ...dmap.memory import gib
+from ...dmap.memory.plan import gib
 from . import features
 
 _MISSING = object()

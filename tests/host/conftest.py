@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts import workflow
-from scripts.host import HostError, Server, host_folder
+from tools.host import workflow
+from tools.host.server import HostError, Server, host_folder
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -49,7 +49,7 @@ def sd15(server: Server) -> str:
     file = ROOT / ".cache" / "random_sd15.safetensors"
     if not file.exists():
         # In a process of its own: it imports the host's modules.
-        subprocess.run([sys.executable, "-m", "scripts.random_sd15", str(file)], check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-m", "tools.host.random_sd15", str(file)], check=True, cwd=ROOT)
     target = server.base / "models" / "checkpoints" / file.name
     if not target.exists():
         os.symlink(file, target)

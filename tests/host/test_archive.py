@@ -17,8 +17,8 @@ from PIL import Image
 
 import dmap
 from checkout import ROOT, copy, tracked
-from scripts import workflow
-from scripts.host import Server
+from tools.host import workflow
+from tools.host.server import Server
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from hostgraphs import Restoration, read, restore, tiny, trace
-from scripts import workflow
-from scripts.host import HostError, Server
-from scripts.listen import Listener
+from tools.host import workflow
+from tools.host.listen import Listener
+from tools.host.server import HostError, Server
 
 LINE = re.compile(
     r"iteration (\d+) of 3: objective (-?[\d.]+), quality ([\d.]+), distance ([\d.]+), (\d+ s|\d+ min) left\n"
