@@ -6,6 +6,7 @@ Every feature is found by asking the host for it, never by comparing version num
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import re
 import sys
@@ -24,6 +25,10 @@ TRIED = ("0.3.75", "0.33.0")
 NO_HOOKS = (
     "socket 'model': with dynamic VRAM ComfyUI can schedule LoRAs (hooks) only on models of its own loaders; load the "
     "model with Load Checkpoint or Load Diffusion Model, or start ComfyUI with --disable-dynamic-vram"
+)
+NO_PAGES = (
+    "socket 'model': this ComfyUI does not hand out weights that it pages (dynamic VRAM); update ComfyUI, or start it "
+    "with --disable-dynamic-vram"
 )
 NO_GRADIENT = (
     "socket 'model': this ComfyUI computes a part of the model by {}, an operation without a gradient, so nothing can "
@@ -80,6 +85,18 @@ def without_gradient(error: BaseException) -> str | None:
 def is_dynamic(patcher: Any) -> bool:
     """Whether the host pages a network's weights in and out between calls (dynamic VRAM, 2026, default on NVIDIA)."""
     return bool(getattr(patcher, "is_dynamic", bool)())
+
+
+def patched_weight(patcher: Any, name: str) -> Tensor:
+    """A weight of a dynamic patcher's network on its device, LoRAs included; its state dict's value if it has none.
+
+    Raises:
+        ValueError: if the host cannot be asked for it.
+    """
+    if "return_weight" not in inspect.signature(patcher.patch_weight_to_device).parameters:
+        raise ValueError(NO_PAGES)
+    weight: Tensor = patcher.patch_weight_to_device(name, device_to=patcher.load_device, return_weight=True)
+    return weight
 
 
 def free_memory(patcher: Any, device: torch.device) -> int:

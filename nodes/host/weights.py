@@ -160,7 +160,7 @@ def _resident(patcher: Any, name: str, module: nn.Module, key: str, tensor: Tens
     if tensor.is_meta:  # the checkpoint lacks it: the host makes zeros of it at the first call
         tensor = torch.zeros(tensor.shape, dtype=tensor.dtype)
     elif name not in patcher.backup:  # else the host has loaded it already, patched
-        tensor = patcher.patch_weight_to_device(name, device_to=patcher.load_device, return_weight=True)
+        tensor = features.patched_weight(patcher, name)
     dtype = getattr(module, f"{key}_comfy_model_dtype", None) or tensor.dtype
     tensor = tensor.detach()
     if not hasattr(tensor, "__tensor_flatten__"):
