@@ -33,7 +33,7 @@ class HostError(RuntimeError):
 
 def host_folder() -> Path:
     """The ComfyUI to run: COMFYUI_DIR, or the one that ``make setup`` put into .host."""
-    folder = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".host" / "ComfyUI")
+    folder = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".host" / "ComfyUI").absolute()
     if not (folder / "main.py").is_file():
         raise HostError(f"no ComfyUI at {folder}: run 'make setup', or set COMFYUI_DIR to a ComfyUI folder")
     return folder
