@@ -45,8 +45,11 @@ types: setup
 	mkdir -p .cache/types && ln -sfn ../.. .cache/types/comfyui_dmap
 	MYPYPATH=.cache/types $(PY) -m mypy -p comfyui_dmap.nodes
 
+# The second run gives the host what young ones do differently: paged weights, operations without a gradient, ...
 test: lint
 	$(PY) -m pytest tests
+	DMAP_YOUNG_HOST=1 $(PY) -m pytest -m "not slow" tests/host/test_young_host.py tests/host/test_workflows.py \
+		tests/host/test_models.py tests/host/test_control.py
 
 # PHOTOS: a folder with the held-out photographs; NIQE_PARAMETERS: pyiqa's niqe_modelparameters.mat, else NIQE is left out.
 export PHOTOS

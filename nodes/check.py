@@ -22,10 +22,13 @@ from .schema import schema
 
 NODE = "DMAP Self Check"
 PRIOR, FIDELITY, FIDELITY_WEIGHT, STEPS, STRENGTH = "dmap_quality", "nlpd_colour", 240.0, 2, 0.2
-DIFFERENCES = (0.1, 0.03, 0.01)
+STEP_SIZE = 0.005
+"""So small that the objective rises in the very first iteration."""
+DIFFERENCES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Steps of the central differences, in standard deviations of the latent; the best of them counts."""
-BOUNDS = {"round_trip_error": 1e-2, "gradient_error": 0.1}
-"""Up to here a host works: what half precision reaches with a margin."""
+ROUND_TRIP = 1e-2
+GRADIENT = {"float32": 0.05}
+"""Up to here a host works. Differences of a network in half precision drown in its rounding: there a half will do."""
 
 
 class DMAPSelfCheck(io.ComfyNode):
@@ -92,7 +95,7 @@ def _measured(
     chain = Chain(path, host.denoise, host.decode, strategy)
     found["gradient_error"] = _gradient_error(chain, objective)
     progress.update(2)
-    ascent = Ascent(chain, objective, AscentSettings(iterations, step_size=0.04, target_score=200.0))
+    ascent = Ascent(chain, objective, AscentSettings(iterations, step_size=STEP_SIZE, target_score=200.0))
     ascent.run(lambda state: progress.update(3 + state.trace.rows[-1].iteration, state.current))
     first, last = ascent.trace.rows[0], ascent.trace.rows[-1]
     found["objective"] = [first.objective[0], max(row.objective[0] for row in ascent.trace.rows)]
@@ -116,7 +119,7 @@ def _gradient_error(chain: Chain, objective: Objective) -> float:
 
 
 def _works(found: dict[str, Any]) -> bool:
-    exact = all(found[key] <= bound for key, bound in BOUNDS.items())
+    exact = found["gradient_error"] <= GRADIENT.get(found["vae"], 0.5) and found["round_trip_error"] <= ROUND_TRIP
     return exact and found["objective"][1] > found["objective"][0]
 
 

@@ -103,10 +103,10 @@ def test_alpha_is_kept_where_the_encoder_drops_channels(server: Server, tools: d
     """From the stock VAE Encode, whose crop of odd sides leaves three channels."""
     graph = tools["Graph"]()
     parts = tiny(graph)
-    loaded = graph.add("LoadImage", image="prime.png")
+    loaded = graph.add("LoadImage", image="odd.png")
     parts["image"] = (graph.add("DMAPTestSpoil", image=(loaded, 0), kind="alpha"), 0)
     parts["latent"] = (graph.add("VAEEncode", pixels=parts["image"], vae=parts["vae"]), 0)
     _, decode = restore(graph, parts, steps=1, iterations=1)
     shape = graph.add("DMAPTestCompare", first=(decode, 0), second=parts["image"])
     graph.add("PreviewImage", images=(decode, 0))
-    assert read(server.run(graph.prompt), shape)["shape"] == [1, 64, 72, 4]
+    assert read(server.run(graph.prompt), shape)["shape"] == [1, 128, 128, 4]
