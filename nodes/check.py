@@ -17,7 +17,7 @@ from ..dmap.method.fidelity import fidelity
 from ..dmap.method.objective import Objective
 from ..dmap.method.schedule import Schedule
 from ..dmap.method.solvers import make_solver, round_trip_error
-from .host import checks, images, models, picture, report, session
+from .host import checks, features, images, models, picture, report, session
 from .schema import schema
 
 NODE = "DMAP Self Check"
@@ -60,7 +60,9 @@ class DMAPSelfCheck(io.ComfyNode):
         table = checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         checks.check_vae(vae, NODE)
-        pixels = picture.fill_up(images.from_image_socket(image[:1], NODE, "image"), picture.ratio_of(model))
+        pixels = picture.fill_up(
+            images.from_image_socket(image[:1], NODE, "image"), features.pixels_per_position(model)
+        )
         latent = vae.encode(pixels.movedim(1, -1))
         prior = models.load_prior_patchers(PRIOR)
         report.reset_peak()

@@ -19,8 +19,8 @@ def host_facts(model: Any, vae: Any) -> dict[str, Any]:
     kind = getattr(getattr(model.model, "model_type", None), "name", "?")
     return {
         "pack": __version__,
-        "comfyui": features.host_version,
-        "tried": features.host_version in features.TRIED,
+        "comfyui": features.HOST_VERSION,
+        "tried": features.HOST_VERSION in features.TRIED,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "device": comfy.model_management.get_torch_device_name(device),
