@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dmap.compare import inference
+from comparetoys import synthetic
+from dmap.compare import inference, people
 
 
 def test_the_sign_flip_test_is_scipys() -> None:
@@ -100,3 +101,34 @@ def test_a_model_without_any_row_has_no_effect() -> None:
     assert np.isnan(inference.effects(np.empty((0, 2)), []).mean).all()
     apart = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, 8.0]])
     assert inference.effects(apart, ["a", "b", "c"]).mean == pytest.approx([2.0, 8.0])
+
+
+def test_rank_correlation_is_scipys() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        one, other = random.integers(0, 6, 20).astype(float), random.standard_normal(20)
+        assert people.spearman(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
+        assert people.ranks(one) == pytest.approx(stats.rankdata(one))
+    assert np.isnan(people.spearman(np.ones(3), np.arange(3.0)))
+
+
+def test_the_model_that_votes_follow_agrees_with_people_whichever_side_comes_first() -> None:
+    random = np.random.default_rng(1)
+    start = random.normal(50, 5, (12, 2))
+    found = synthetic(start[:, None] + random.normal(0, 5, (12, 3, 2)), start, ["a", "b", "c"], ["one", "two"])
+    pairs = []
+    for row in range(12):
+        for a, b in (("a", "b"), ("c", "b")):
+            change = found.scores[row, "abc".index(a), 1] - found.scores[row, "abc".index(b), 1]
+            lean = round(float(np.clip(change, -5, 5)))
+            where = {"photograph": f"photo {row}", "degradation": "none", "level": 0.05}
+            pairs.append({**where, "a": a, "b": b, "votes_a": 5 + lean, "votes_b": 5 - lean})
+    one, two = people.against_scores(found, pairs)
+    assert two.correlation > 0.9 > abs(one.correlation) + 0.3
+    assert two.low is not None
+    assert two.high is not None
+    assert two.low <= two.correlation <= two.high
+    assert two.alike > 0.9
+    names = {"a": "b", "b": "a", "votes_a": "votes_b", "votes_b": "votes_a"}
+    turned = [{**pair, **{name: pair[other] for name, other in names.items()}} for pair in pairs]
+    assert people.against_scores(found, turned)[1].correlation == pytest.approx(two.correlation)

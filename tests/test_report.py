@@ -13,7 +13,7 @@ from browser import SCREENSHOTS, chromium, needs_chromium, watch
 
 from comparetoys import comparison, with_a_judge
 from dmap.cli import main
-from dmap.compare import mixture, parts, report, results
+from dmap.compare import mixture, paper, parts, report, results
 from dmap.compare.folder import Folder
 from dmap.priors import priorfile
 
@@ -35,10 +35,12 @@ def ranking() -> dict[str, Any]:
         "high": [1.5, 0.5, -0.8], "thurstone": [0.6, 0.1, -0.7], "votes": [10, 12, 11], "above": [0.99, 0.9],
         "connected": True,
     }  # fmt: skip
+    where = {"photograph": NASTY, "degradation": "noise", "level": 3e-4}
     observers = [{"name": "o1", "votes": 33, "catches": [4, 4], "repeats": [2, 3], "left": 0.5}]
     return {
         "overall": one, "degradations": {"noise": one}, "agreement": None, "strategy": "random",
         "resampled": "photographs only", "verdict": "Shown: red above smooth, grey.", "photographs": 3,
+        "pairs": [{**where, "a": "red", "b": "grey", "votes_a": 3.0, "votes_b": 1.0}],
         "observers": observers, "problems": [{"file": "<b>x</b>.json", "text": "it is empty", "used": False}],
     }  # fmt: skip
 
@@ -152,12 +154,24 @@ def test_the_tables_behind_it(page_file: Path, folder: Path) -> None:
     with open(folder / report.CELLS, encoding="utf-8", newline="") as file:
         cells = list(csv.DictReader(file))
     assert len(cells) == 3 * 2 * 2 * 3
-    assert float(cells[1]["score red"]) == pytest.approx(found.scores[0, 1, 1])
+    assert float(cells[1]["score_red"]) == pytest.approx(found.scores[0, 1, 1])
     with open(folder / report.MATRIX, encoding="utf-8", newline="") as file:
         matrix = list(csv.DictReader(file))
     assert len(matrix) == 3 * 3 * 3 * 4
-    assert "'=judge" in {row["judged by"] for row in matrix}
+    assert "'=judge" in {row["judged_by"] for row in matrix}
+    text = (folder / report.CELLS).read_text(encoding="utf-8")
+    assert " " not in text.splitlines()[0]
+    assert "nan" not in text
+    assert "" in {row["psnr"] for row in cells}, "what is not there is an empty cell"
+    tex = (folder / paper.TABLES).read_text(encoding="utf-8")
+    assert tex.count("\\toprule") == tex.count("\\end{table}") == 2
+    methods = (folder / paper.METHODS).read_text(encoding="utf-8")
+    assert "3 photographs (48x48 px)" in methods
+    assert "12 iterations" in methods
+    assert "@article{zhang2024when" in (folder / paper.REFERENCES).read_text(encoding="utf-8")
+    assert paper._text("a_b&c") == "a\\_b\\&c"
     data = json.loads((folder / report.DATA).read_text(encoding="utf-8"))
+    assert [one["pairs"] for one in data["agreement"]] == [1] * 4
     assert data["skipped"] == [{"name": "bad.jpg", "reason": "broken"}]
     assert all(len(one["sha256"]) == 64 for one in data["photographs"])
     assert data["software"]["torch"]

@@ -262,6 +262,7 @@ def summary(observers: Sequence[Observer], models: Sequence[str], samples: int =
         },
         "agreement": agreement(observers),
         "photographs": len(photographs),
+        "pairs": pairs_of(observers),
         "resampled": _resampled(len(observers), len(photographs)),
         "observers": [
             {
@@ -271,6 +272,25 @@ def summary(observers: Sequence[Observer], models: Sequence[str], samples: int =
             for one in observers
         ],
     }  # fmt: skip
+
+
+def pairs_of(observers: Sequence[Observer]) -> list[dict[str, Any]]:
+    """Every pair that was voted on: where, which two models, and how many votes for each; a tie is half a vote."""
+    found: dict[str, dict[str, Any]] = {}
+    for observer in observers:
+        for vote in observer.votes:
+            trial = vote.trial
+            row = found.setdefault(
+                trial.id,
+                {
+                    "photograph": trial.photograph, "degradation": trial.degradation, "level": trial.level,
+                    "a": trial.model_a, "b": trial.model_b, "votes_a": 0.0, "votes_b": 0.0,
+                },
+            )  # fmt: skip
+            for_a = 0.5 if vote.tie else float(vote.winner == trial.model_a)
+            row["votes_a"] += for_a
+            row["votes_b"] += 1 - for_a
+    return list(found.values())
 
 
 def _resampled(observers: int, photographs: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from . import paper, people
 from .folder import Folder, write_json, write_text
 from .measures import MEASURES, RESEMBLANCE
 from .pages import data_uri, page
@@ -53,7 +54,12 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
     """
     if not _begun(results):
         raise ValueError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
-    data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}}
+    data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}, "methods": paper.methods(results, extra)}
+    ranking = extra.get("ranking")
+    data["agreement"] = [
+        {name: _round(np.array(value)) if isinstance(value, float) else value for name, value in asdict(one).items()}
+        for one in (people.against_scores(results, ranking["pairs"]) if ranking else ())
+    ]
     write_json(folder.path / DATA, {"title": title, **data})
     write_text(folder.path / CELLS, _csv(list(_cell_rows(results))))
     write_text(folder.path / MATRIX, _csv(list(_matrix_rows(data["groups"], results))))
@@ -64,6 +70,7 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
     data["title"], data["sheet"] = title, sheet(results, folder, first)
     data["unshown"] = len(_begun(results)) - len(data["sheet"])
     data["pairs"] = _with_places(data["pairs"], data["sheet"])
+    paper.write(results, folder, extra)
     file = folder.path / PAGE
     write_text(file, page("report", title, SCRIPTS, data))
     return file
@@ -222,17 +229,22 @@ def _matrix_rows(groups: Sequence[Mapping[str, Any]], results: Results) -> Itera
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """CSV text; names that a spreadsheet would take for formulas get an apostrophe in front."""
+    """CSV text; names that a spreadsheet would take for formulas get an apostrophe in front.
+
+    Columns' names have no spaces, and what is not there is an empty cell.
+    """
     text = io.StringIO()
     if rows:
-        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: _harmless(value) for key, value in row.items()})
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([_harmless(name.replace(" ", "_")) for name in names])
+        writer.writerows([[_harmless(row.get(name)) for name in names] for row in rows])
     return text.getvalue()
 
 
 def _harmless(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 

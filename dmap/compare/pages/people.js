@@ -15,6 +15,11 @@ function drawPeople(found) {
     kinds.flatMap(([kind, one]) => one.models.map((name, index) => [kind, String(index + 1), text(name),
       signed(one.strengths[index], 2), `${signed(one.low[index], 2)} to ${signed(one.high[index], 2)}`,
       signed(one.thurstone[index], 2), String(one.votes[index])])), "Rankings by degradation");
+  fill($("agreement"), ["model", "rank correlation with votes", "95 % interval", "same side as the majority", "pairs"],
+    DATA.agreement.map((one) => [DATA.judges[one.judge], number(one.correlation, 2),
+      one.low === null ? "–" : `${number(one.low, 2)} to ${number(one.high, 2)}`,
+      one.alike === null ? "–" : `${Math.round(100 * one.alike)} %`, String(one.pairs)]),
+    "Spearman's correlation between a model's score difference and people's votes, bootstrap over photographs");
   const share = ([part, all]) => (all ? `${part} of ${all}` : "none");
   fill($("observers"), ["observer", "votes", "catch trials right", "repeats answered alike", "chose the left side"],
     found.observers.map((one) => [one.name, String(one.votes), share(one.catches), share(one.repeats),
@@ -65,6 +70,7 @@ function drawMixture({ proposal, verdict, check }) {
 }
 
 function record() {
+  $("methods").textContent = DATA.methods;
   const flat = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
   fill($("settings"), ["setting", "value"], [
     ...Object.entries({ ...DATA.plan, ...DATA.software, "diffusion model (SHA-256)": DATA.engine })
