@@ -8,11 +8,11 @@ that are no kin of the climbed model (``Judging.kind``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .inference import Estimate, effects, holm, interval, sign_flip
+from .inference import LEVEL, Estimate, effects, holm, interval, sign_flip
 from .results import Array, Booleans, Chosen, Results
 
 Pair = tuple[Array, Array]
@@ -61,7 +61,7 @@ def over_judges(results: Results, chosen: Chosen, deviations: bool = False) -> E
     gains = results.gains[chosen] / (results.deviation if deviations else 1.0)
     photographs = results.photographs(chosen)
     if found.kind == "nobody":
-        return Estimate(np.full(len(results.names), np.nan), np.full((0, len(results.names)), np.nan))
+        return effects(np.full((len(chosen), len(results.names)), np.nan), photographs)
     if found.kind == "common":
         return effects(gains[..., found.judges].mean(axis=2), photographs)
     free = np.where(results.related[None], np.nan, gains)
@@ -97,7 +97,7 @@ def standing(results: Results, chosen: Chosen) -> Standing:
     photographs, models = results.photographs(chosen), len(results.names)
     own = effects(results.gains[chosen][:, np.arange(models), np.arange(models)], photographs)
     others = over_judges(results, chosen)
-    fooled = own - others if len(others.without) == len(own.without) else others
+    fooled = own - others
     moved, offset = np.full((len(chosen), models), np.nan), np.full((len(chosen), models), np.nan)
     for row, number in enumerate(chosen):
         condition = results.conditions[number]
@@ -105,7 +105,7 @@ def standing(results: Results, chosen: Chosen) -> Standing:
             if cell is not None and results.counted[number, column]:
                 moved[row, column] = max(cell.distance - condition.input.start_distance, 1e-6)
                 offset[row, column] = (cell.distance - cell.target) / cell.level
-    cost = fooled / effects(moved, photographs) if fooled is not others else others
+    cost = fooled / effects(moved, photographs)
     return Standing(
         _pair(own),
         _pair(others),
@@ -217,7 +217,7 @@ class Contrast:
     @property
     def shown(self) -> bool:
         """Whether a difference is shown, at 5 % after Holm."""
-        return self.adjusted <= 0.05
+        return self.adjusted <= LEVEL
 
 
 def contrasts(results: Results, chosen: Chosen, start: bool = False) -> list[Contrast]:
@@ -230,7 +230,7 @@ def contrasts(results: Results, chosen: Chosen, start: bool = False) -> list[Con
     found = [_contrast(results, chosen, first, second) for first, second in pairs]
     known = [one for one in found if one is not None]
     adjusted = holm([one.p for one in known])
-    return [Contrast(**{**vars(one), "adjusted": value}) for one, value in zip(known, adjusted, strict=True)]
+    return [replace(one, adjusted=value) for one, value in zip(known, adjusted, strict=True)]
 
 
 def _contrast(results: Results, chosen: Chosen, first: int, second: int | None) -> Contrast | None:
