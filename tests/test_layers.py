@@ -54,5 +54,7 @@ def test_imports_are_found_in_each_form(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     file = tmp_path / "dmap" / "method" / "x.py"
     file.parent.mkdir(parents=True)
-    file.write_text("import tools.demo\nfrom tools import niqe\nfrom ..cli import main\ndef f():\n    from . import y\n")
+    file.write_text(
+        "import tools.demo\nfrom tools import niqe\nfrom ..cli import main\ndef f():\n    from . import y\n"
+    )
     assert list(imports(file)) == ["tools.demo", "tools.niqe", "dmap.cli.main", "dmap.method.y"]

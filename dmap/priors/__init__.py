@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..errors import UserError
 from . import guide, nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
@@ -42,13 +43,13 @@ def load_prior(name: str, store: WeightStore = NOWHERE, score_map: tuple[float, 
             that becomes 50, and the slope per unit of it, above 0 whatever the direction of the model.
 
     Raises:
-        ValueError: for an unknown name, or if it cannot be loaded here; says what to do.
+        UserError: for an unknown name, or if it cannot be loaded here; says what to do.
     """
     prior = _load(name, store)
     if score_map is not None:
         midpoint, slope = score_map
         if not slope > 0:
-            raise ValueError(f"slope: got {slope}; it must be above 0, the direction of {name} is known already")
+            raise UserError(f"slope: got {slope}; it must be above 0, the direction of {name} is known already")
         prior.score_map = LogisticMap(midpoint, slope if prior.info.higher_better else -slope)
     return prior
 
@@ -62,4 +63,4 @@ def _load(name: str, store: WeightStore) -> Prior:
         return MixedPrior(parts, [weight for _, weight in content.parts], content.mix, content.name)
     if name.startswith(pyiqa_adapter.PREFIX):
         return pyiqa_adapter.load(name, store)
-    raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")
+    raise UserError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")

@@ -11,9 +11,10 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...dmap.memory.decoding import HALO, TILES, Decoding
+from ...dmap.memory.decoding import HALO, TILES
 from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
-from ...dmap.method.path import Path
+from ...dmap.method.path import LatentPath
+from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
 from .autograd import differentiable, plain
 
@@ -33,19 +34,13 @@ class HostPath:
     """What the DMAP_PATH socket carries.
 
     Attributes:
-        path: the path.
+        path: the path, with its photograph if that is known.
         model, positive: model and conditioning that it was made with.
-        photograph: (B, 3 or 4, h, w) as it came, values out of range and alpha included; None if it is not known.
-        mask: (1 or B, 1, h, w), where the picture may change, feathered; None = everywhere.
-        known: (1 or B, 1, h, w), 0 where the photograph says nothing; None = it is known everywhere.
     """
 
-    path: Path
+    path: LatentPath
     model: Any
     positive: list[Any]
-    photograph: Tensor | None = None
-    mask: Tensor | None = None
-    known: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -76,33 +71,36 @@ class Session:
     """What the body of a session works with; valid only while it runs.
 
     Attributes:
-        denoise: D(u, sigma) of the model with its conditioning, LoRA, control networks and hooks, guidance 1.
-        decode: latent -> image (B, 3, h, w), nominally [0, 1], not clamped; None without an autoencoder.
-        table: (T,) the model's noise levels, increasing.
+        model: the host's model and autoencoder as dmap's: with its conditioning, LoRA, control networks and hooks,
+            guidance 1. Without an autoencoder it cannot decode, and it never encodes: the host has done so before.
         latent: (B, C, H, W) float32 in the model's scale.
-        device: where all of it runs.
         to_vae: latent in the model's scale -> the scale of the LATENT socket.
-        modules: the networks behind all this.
     """
 
-    denoise: Callable[[Tensor, Tensor], Tensor]
-    decode: Decoding | None
-    table: Tensor
+    model: LatentDiffusion
     latent: Tensor
-    device: torch.device
     to_vae: Callable[[Tensor], Tensor]
-    modules: tuple[Any, ...] = ()
 
-    def room(self, wanted: int) -> int:
-        """Ask the host for so many bytes, other models may have to go for them; returns how many are free."""
-        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, self.modules)]
-        comfy.model_management.free_memory(wanted, self.device, mine)
-        return int(comfy.model_management.get_free_memory(self.device))
+
+def _room(modules: Sequence[Any], device: torch.device) -> Callable[[int], int]:
+    """Asks the host for so many bytes, other models may have to go for them; returns how many are free."""
+
+    def ask(wanted: int) -> int:
+        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, modules)]
+        comfy.model_management.free_memory(wanted, device, mine)
+        return int(comfy.model_management.get_free_memory(device))
+
+    return ask
 
 
 def _is_of(loaded: Any, modules: Sequence[Any]) -> bool:
     """Whether a model that the host has loaded is one of these."""
     return any(getattr(loaded.model, "model", None) is module for module in modules)
+
+
+def ratio_of(model: Any) -> int:
+    """Pixels a latent position of a MODEL; 8 where the host does not say."""
+    return int(getattr(model.model.latent_format, "spacial_downscale_ratio", 8))
 
 
 def check_interrupt() -> None:
@@ -221,7 +219,7 @@ def run(
             brought = [loaded.model for loaded in guider.loaded_models if hasattr(loaded, "model")]
             roots = [wrap.inner_model, *(other.model for other in others), *brought]
             with differentiable(*roots):
-                return body(_session(wrap, extra, latent_image, vae, patcher.load_device, roots))
+                return body(_session(wrap, extra, latent_image, model, vae, patcher.load_device, roots))
 
         sampler = _Body(inner)
         clean = latent.clone().float()
@@ -231,7 +229,7 @@ def run(
 
 
 def _session(
-    wrap: Any, extra: dict[str, Any], latent: Tensor, vae: Any, device: torch.device, modules: Sequence[Any]
+    wrap: Any, extra: dict[str, Any], latent: Tensor, model: Any, vae: Any, device: torch.device, modules: Sequence[Any]
 ) -> Session:
     base = wrap.inner_model
 
@@ -242,17 +240,28 @@ def _session(
         return out.to(u.dtype)
 
     def decode(z: Tensor) -> Tensor:
+        if vae is None:
+            raise RuntimeError("this session was opened without an autoencoder")
         check_interrupt()
         hidden = base.process_latent_out(z).to(vae.device, vae.vae_dtype)
         image: Tensor = vae.first_stage_model.decode(hidden).float().to(device)
         return (image + 1) / 2
 
+    def encode(_: Tensor) -> Tensor:
+        raise RuntimeError("a session does not encode: DMAP Encode Photo and VAE Encode have done so before it")
+
     return Session(
-        denoise=denoise,
-        decode=None if vae is None else Decoding(decode, vae.first_stage_model),
-        table=base.model_sampling.sigmas.detach().clone().cpu().double(),
+        model=LatentDiffusion(
+            denoise=denoise,
+            encode=encode,
+            decode=decode,
+            table=base.model_sampling.sigmas.detach().clone().cpu().double(),
+            multiple=ratio_of(model),
+            device=device,
+            decoder=torch.nn.Module() if vae is None else vae.first_stage_model,
+            modules=tuple(modules),
+            room=_room(modules, device),
+        ),
         latent=latent.clone().float(),
-        device=device,
         to_vae=base.process_latent_out,
-        modules=tuple(modules),
     )
