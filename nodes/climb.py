@@ -16,7 +16,7 @@ from ..dmap.image.regions import Region
 from ..dmap.method.ascent import Ascent
 from ..dmap.method.judge import warnings
 from ..dmap.settings import Settings
-from .host import images, picture, session
+from .host import features, images, picture, session
 from .options import HostRegion, HostSafeguards
 
 
@@ -111,7 +111,7 @@ def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
         files = images.save_rescued(ascent.image, "dmap_best_so_far")
         ascent.trace.notes.append(f"stopped early; the best image so far is also in output/{files[0]}")
         images.show_text(node_id, ascent.trace.notes[-1])
-        if not session.is_interrupt(error):
+        if not features.is_interrupt(error):
             raise
         ascent.trace.stopped = ["interrupt" if why == "running" else why for why in ascent.trace.stopped]
         return False

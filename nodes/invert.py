@@ -95,8 +95,9 @@ class DMAPInvert(io.ComfyNode):
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
-    samples = latent["samples"]
-    wanted = model.model.latent_format.latent_channels
+    samples, wanted = latent["samples"], model.model.latent_format.latent_channels
+    if isinstance(samples, torch.Tensor) and samples.ndim == 5 and samples.shape[2] == 1:
+        samples = samples[:, :, 0]  # young hosts hand pictures on as videos of one frame
     if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
         raise UserError(f"{NODE}, socket 'latent': only image latents (batch, channels, height, width) are supported")
     if samples.shape[1] != wanted:

@@ -13,7 +13,8 @@ from ...dmap.errors import UserError
 from ...dmap.image.photograph import Photograph
 from ...dmap.image.regions import feathered
 from ...dmap.method.path import LatentPath
-from .images import channels_first, crop_as_encoder, from_image_socket
+from .features import crop_as_encoder
+from .images import channels_first, from_image_socket
 from .session import HostPath
 
 PHOTOGRAPH, KNOWN = "dmap_photograph", "dmap_known"

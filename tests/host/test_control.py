@@ -51,6 +51,22 @@ def test_previews_terms_and_time_left(server: Server, tools: dict[str, Any], til
     assert np.abs(pictures[-5] - pictures[-2]).max() > 0.02  # from the ascent's first to its last
 
 
+def test_no_previews_where_the_host_wants_none(server: Server, tools: dict[str, Any]) -> None:
+    heard = {}
+    for method in ("none", "auto"):  # the last one as the other tests want it
+        made = Restoration(tools)
+        made.image = (made.graph.add("DMAPTestPreviewMethod", image=made.image, method=method), 0)
+        best = made.optimise(seed=31)
+        made.graph.add("PreviewImage", images=made.decode(best))
+        with Listener(server) as listener:
+            prompt_id = server.queue(made.graph.prompt, listener.client)
+            server.wait(prompt_id)
+            listener.wait(prompt_id)
+        heard[method] = len(listener.previews)
+    assert heard["none"] == 0
+    assert heard["auto"] > 0
+
+
 def test_an_interrupt_gives_the_best_to_the_graph(server: Server, demo_prompt: dict[str, Any]) -> None:
     """Saved, and handed on: the prompt ends well with the best so far, and the same prompt computes it anew."""
     (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
