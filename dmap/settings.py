@@ -23,7 +23,7 @@ from .method.solvers import SOLVERS
 Value = str | int | float
 
 STAGES = ("invert", "ascend", "finish")
-"""Where settings act: DMAP Invert, DMAP Optimize and DMAP Decode, or the functions of ``dmap.restore``."""
+"""Where settings act: DMAP Invert, DMAP Optimize and DMAP Decode, or the functions of ``dmap.restoration``."""
 
 
 @dataclass(frozen=True)

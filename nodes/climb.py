@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dmap import restore
+from ..dmap import restoration
 from ..dmap.degradations import Degradation
 from ..dmap.image.regions import Region
 from ..dmap.method.ascent import Ascent
@@ -55,7 +55,7 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, settin
     path, device = problem.path.path, host.model.device
     if path.photograph is not None:
         path = replace(path, photograph=path.photograph.mapped(torch.clone))
-    return restore.prepare(
+    return restoration.prepare(
         host.model,
         path,
         problem.prior.prior,

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..dmap import restore
+from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.settings import Settings
 from .host import checks, images, picture, session
@@ -70,7 +70,7 @@ class DMAPDecode(io.ComfyNode):
 
         def body(host: session.Session) -> tuple[Tensor, Tensor]:
             with images.named_errors(NODE):
-                result, latent = restore.finish(host.model, path.path, settings, where)
+                result, latent = restoration.finish(host.model, path.path, settings, where)
             progress.update(1, result)
             return images.to_image_socket(result), host.to_vae(latent).cpu()
 

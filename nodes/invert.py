@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..dmap import restore
+from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
@@ -86,7 +86,7 @@ class DMAPInvert(io.ComfyNode):
 
         def body(host: session.Session) -> tuple[LatentPath, float]:
             with images.named_errors(NODE):
-                path, error = restore.invert(host.model, host.latent, settings, photograph, layout, progress.of)
+                path, error = restoration.invert(host.model, host.latent, settings, photograph, layout, progress.of)
             return path.to("cpu"), error
 
         path, off = session.run(model, positive, samples, body, tile=layout.tile // ratio)

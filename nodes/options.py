@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
-from ..dmap.restore import Safeguards
+from ..dmap.restoration import Safeguards
 from .host.images import named_errors
 from .host.session import HostPrior
 from .schema import schema, widget

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from ..errors import UserError
 from ..image.files import WITHOUT_ALPHA, read_photograph, write_picture
 from ..method.ascent import Ascent
 from ..models.diffusers_adapter import from_diffusers, load_single_file
 from ..models.diffusion import LatentDiffusion, shipped
-from ..restore import DEFAULT_PRIOR, finish, frozen_prior, invert, prepare
+from ..restoration import DEFAULT_PRIOR, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
 
@@ -71,7 +74,24 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(**{**vars(preset(options.preset)), **given})
 
 
+@contextlib.contextmanager
+def _named_options() -> Iterator[None]:
+    """Errors about a setting name the command's option."""
+    try:
+        yield
+    except UserError as error:
+        name, colon, rest = str(error).partition(":")
+        if name not in describe():
+            raise
+        raise UserError(f"--{name.replace('_', '-')}{colon}{rest}") from error
+
+
 def run(options: argparse.Namespace) -> int:
+    with _named_options():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     common.check_output(options.output, options.overwrite)
     settings = _settings(options)
     photograph, about = read_photograph(options.input)

@@ -18,7 +18,7 @@ from .photograph import Photograph
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 """Of the files in a folder that are taken for photographs."""
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """What is read; others, such as EPS, are programs rather than pictures."""
 WITHOUT_ALPHA = (".jpg", ".jpeg")
 

@@ -23,7 +23,7 @@ from dmap.image.photograph import Photograph
 from dmap.image.tiles import starts
 from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
-from dmap.restore import frozen_prior, invert, prepare
+from dmap.restoration import frozen_prior, invert, prepare
 from dmap.settings import Settings
 
 

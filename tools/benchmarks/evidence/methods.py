@@ -15,7 +15,7 @@ from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
 from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
-from dmap.restore import invert, prepare
+from dmap.restoration import invert, prepare
 from dmap.settings import Settings
 
 
