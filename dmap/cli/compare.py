@@ -12,7 +12,6 @@ from ..compare import specs
 from ..compare.engine import ShippedEngine
 from ..compare.folder import Folder
 from ..compare.inputs import DEGRADATIONS, read_folder
-from ..compare.judges import JUDGES
 from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
@@ -20,7 +19,7 @@ from ..errors import UserError
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
-from ..priors import Prior, WeightStore, load_prior
+from ..priors import JUDGES, Prior, WeightStore, load_prior
 from . import common
 
 NAME = "compare"
@@ -92,14 +91,11 @@ def build_models(plan: Plan, weights: Sequence[Path], device: torch.device) -> d
     def load(name: str) -> Prior:
         return load_prior(name, store)
 
-    def load_judge(name: str) -> Prior:
-        return JUDGES[name]() if name in JUDGES else load(name)
-
     for name in plan.priors:
         if name in JUDGES:
             raise UserError(f"--priors: {name} only judges; name it with --judges, and a model to be climbed here")
     climbed = {name: specs.build(name, load) for name in plan.priors}
-    models = {**climbed, **{name: specs.build(name, load_judge) for name in plan.judges}}
+    models = {**climbed, **{name: specs.build(name, load) for name in plan.judges}}
     return {name: model.to(device) for name, model in models.items()}
 
 

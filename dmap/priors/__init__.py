@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import UserError
-from . import guide, nss, own, priorfile, pyiqa_adapter, spectrum
+from . import guide, judge, nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
 from .logistic import LogisticMap
@@ -18,11 +18,14 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     spectrum.INFO.name: spectrum.NaturalSpectrum,
 }
 
-__all__ = ["PRIORS", "Prior", "PriorInfo", "WeightStore", "check_gradient", "load_prior", "prior_names"]
+JUDGES: dict[str, Callable[[], Prior]] = {judge.INFO.name: judge.OwnJudge}
+"""Models that score and are never climbed."""
+
+__all__ = ["JUDGES", "PRIORS", "Prior", "PriorInfo", "WeightStore", "check_gradient", "load_prior", "prior_names"]
 
 
 def prior_names(store: WeightStore = NOWHERE) -> list[str]:
-    """Names to choose from: the pack's own first, then prior files, then pyiqa's, whether or not pyiqa is installed.
+    """Names to choose from: the pack's own, prior files, pyiqa's whether or not that is installed, and judges.
 
     A saved workflow thus stays valid everywhere; what is missing is said when the prior is loaded.
     """
@@ -30,6 +33,7 @@ def prior_names(store: WeightStore = NOWHERE) -> list[str]:
         *PRIORS,
         *priorfile.names(store.folders),
         *pyiqa_adapter.names(store),
+        *JUDGES,
     ]
 
 
@@ -55,8 +59,8 @@ def load_prior(name: str, store: WeightStore = NOWHERE, score_map: tuple[float, 
 
 
 def _load(name: str, store: WeightStore) -> Prior:
-    if name in PRIORS:
-        return PRIORS[name]()
+    if name in PRIORS or name in JUDGES:
+        return {**PRIORS, **JUDGES}[name]()
     if name.startswith(priorfile.PREFIX):
         content = priorfile.read(priorfile.find(name, store.folders))
         parts = [_load(part, store) for part, _ in content.parts]

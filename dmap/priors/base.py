@@ -24,6 +24,7 @@ class PriorInfo:
         licence: of code and weights.
         commercial_use: whether that licence allows it.
         source: the paper or project.
+        only_judges: whether it is kept out of every ascent, so that its opinion stays independent.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PriorInfo:
     licence: str
     commercial_use: bool
     source: str
+    only_judges: bool = False
 
 
 class Prior(nn.Module, ABC):
@@ -186,6 +188,11 @@ def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.75) -> None
         UserError: that says what is wrong with the gradient.
     """
     for part in dict.fromkeys((*prior.leaves(), prior)):
+        if part.info.only_judges:
+            raise UserError(
+                f"prior {part.info.name}: it only judges, so that its opinion stays independent; choose another one to "
+                "climb and let this one judge"
+            )
         check_report(part, gradient_report(part, image), tolerance)
 
 
