@@ -11,6 +11,7 @@ import pytest
 from dmap import PRESETS, Settings, UserError
 from dmap.method.ascent import AscentSettings
 from dmap.settings import STAGES, default, describe, preset
+from tools.pages import settings as settings_page
 
 INTERFACE = json.loads((Path(__file__).parent / "host" / "node_interface.json").read_text(encoding="utf-8"))
 NODES = {"invert": "DMAPInvert", "ascend": "DMAPOptimize", "finish": "DMAPDecode"}
@@ -65,3 +66,8 @@ def test_presets_say_what_nodes_take() -> None:
     assert preset("default") == Settings()
     with pytest.raises(UserError, match="choose one of"):
         preset("none")
+
+
+def test_the_reference_is_current() -> None:
+    """After a change of settings: python -m tools.pages.settings."""
+    assert settings_page.PAGE.read_text(encoding="utf-8") == settings_page.text()

@@ -84,6 +84,8 @@ def test_the_template_list_shows_the_pack(page: Any, server: Server) -> None:
     page.get_by_text("restore_demo").first.wait_for(timeout=60_000)
     page.wait_for_timeout(1000)
     page.screenshot(path=SCREENSHOTS / "templates.png")
+    shown = page.locator("body").inner_text()
+    assert [name for name in SHIPPED if name not in shown] == []
 
 
 SAYS = "name => window.app.graph._nodes.find(n => n.type === 'DMAPOptimize').widgets.find(w => w.name === name)?.value"
