@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
 from dmap.restoration import invert, prepare
 from dmap.settings import Settings
+from tools.benchmarks.spaces import moving_in
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,6 @@ def _non_local_means(image: Tensor) -> Tensor:
         )
         results.append(torch.from_numpy(clean).permute(2, 0, 1).float())
     return torch.stack(results).clamp(0, 1)
-
-
-def moving_in(space: str, model: LatentDiffusion) -> LatentDiffusion:
-    """A model under which an ascent moves pixels or the autoencoder's latent: there the path is a point."""
-    if space == "diffusion":
-        return model
-    point = replace(model, denoise=lambda u, _: u, table=torch.tensor([1e-3], dtype=torch.float64))
-    if space == "latent":
-        return point
-    return replace(point, encode=lambda x: x, decode=lambda x: x, multiple=1, decoder=torch.nn.Identity())
 
 
 def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
