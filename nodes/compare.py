@@ -160,7 +160,12 @@ def _inputs() -> list[io.Input]:
             "0.1 strong. Several, separated by commas, show how models hold up.",
         ),
         io.Float.Input(
-            "tolerance", default=0.1, min=0.01, max=0.9, step=0.01, tooltip="Allowed error in the distance, as a fraction of the level."
+            "tolerance",
+            default=0.1,
+            min=0.01,
+            max=0.9,
+            step=0.01,
+            tooltip="Allowed error in the distance, as a fraction of the level.",
         ),
         io.Int.Input(
             "searches", default=8, min=1, max=50, tooltip="Ascents at most to find a model's prior weight; 6 to 10."

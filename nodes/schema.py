@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 from comfy_api.latest import io
@@ -22,6 +23,8 @@ def widget(name: str, *, id: str = "", optional: bool = False, **others: Any) ->
     """The widget of one of dmap's settings; ``others`` replace what the setting says, such as a default."""
     about = describe()[name]
     facts: dict[str, Any] = {"default": default(name), "optional": optional, "tooltip": about.text}
+    if about.advanced and "advanced" in signature(io.Int.Input.__init__).parameters:  # young hosts fold these
+        facts["advanced"] = True
     id = id or about.widget or name  # noqa: A001
     if about.choices:
         return io.Combo.Input(id, options=list(about.choices), **{**facts, **others})

@@ -18,7 +18,7 @@ Written by `python -m tools.pages.settings` from `dmap/settings.py`; do not edit
 
 The same names, ranges and defaults hold for `dmap.Settings(...)`, for the options of `python -m dmap restore`
 (`--fidelity-weight`) and for the nodes' widgets. A widget with another name is named in brackets. In a
-graph tiles come by the node DMAP Tiles.
+graph tiles come by the node DMAP Tiles. Newer hosts fold away what is *advanced*.
 """
 
 
@@ -39,6 +39,7 @@ def text() -> str:
         for name, about in describe().items():
             if about.stage == stage:
                 widget = f" (`{about.widget}`)" if about.widget else ""
+                widget += " *advanced*" if about.advanced else ""
                 rows.append(f"| `{name}`{widget} | {default(name)} | {values(about)} | {about.text} |")
         parts.append("\n".join(rows) + "\n")
     rows = [
