@@ -130,7 +130,7 @@ def with_mask(path: HostPath, mask: Tensor | None, feather: int, node: str) -> H
             f"{node}, socket 'mask': outside of it the result is the photograph, which is not known at the picture's "
             "size; disconnect the mask"
         )
-    return _with(path, mask=feathered(mask, feather).expand(-1, 1, -1, -1))
+    return _with(path, mask=feathered(mask, feather))
 
 
 def with_holes(path: HostPath, degradation: Degradation | None, vae: Any) -> HostPath:
