@@ -17,7 +17,7 @@ from .priors import Prior, load_prior, prior_names
 from .restoration import Restored, Safeguards, finish, invert, prepare, restore
 from .settings import PRESETS, Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "PRESETS",

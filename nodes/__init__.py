@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .check import DMAPSelfCheck
 from .compare import DMAPCompare
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
@@ -52,4 +53,5 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPDegradationMotion,
     DMAPDegradationJPEG,
     DMAPDegradationInpaint,
+    DMAPSelfCheck,
 ]

@@ -11,7 +11,7 @@ from ..dmap.errors import UserError
 from ..dmap.image.tiles import tiled_denoiser
 from ..dmap.method.path import LatentPath
 from ..dmap.method.solvers import make_solver, round_trip_error
-from .host import checks, files, images, picture, session
+from .host import checks, features, files, images, picture, session
 from .schema import schema, widget
 from .sockets import PathSocket
 
@@ -84,7 +84,7 @@ class DMAPLoadPath(io.ComfyNode):
         checks.check_conditioning(model, positive, cls.NAME)
         with images.named_errors(cls.NAME), torch.inference_mode(False):  # an ascent needs ordinary tensors
             path = LatentPath.load(files.find(file))
-            picture.check_photograph(path, session.ratio_of(model))
+            picture.check_photograph(path, features.pixels_per_position(model))
         wanted = model.model.latent_format.latent_channels
         if path.latent.shape[1] != wanted or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
             raise UserError(
@@ -105,7 +105,7 @@ class DMAPLoadPath(io.ComfyNode):
 
 def _round_trip(found: session.HostPath) -> float:
     """Largest relative error in the batch of sampling the inverted photograph again."""
-    start, ratio = found.path.at(0.0), session.ratio_of(found.model)
+    start, ratio = found.path.at(0.0), features.pixels_per_position(found.model)
     tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
 
     def body(host: session.Session) -> float:

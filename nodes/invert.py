@@ -11,7 +11,7 @@ from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
-from .host import checks, images, picture, session
+from .host import checks, features, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema, widget
 from .sockets import PathSocket, TilesSocket
@@ -77,7 +77,7 @@ class DMAPInvert(io.ComfyNode):
             settings = with_preset(preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error)
         checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
-        samples, ratio = _check_latent(latent, model), session.ratio_of(model)
+        samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
         photograph, base = picture.photograph_of(latent, samples, ratio), Layout() if tiles is None else tiles
         layout = base if photograph is None else photograph.layout(base.tile, base.overlap)
         if layout.tile:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from inspect import signature
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..dmap.settings import default, describe
+from .host import features
 
 
 def schema(*, search_aliases: Sequence[str], **options: Any) -> io.Schema:
     """An ``io.Schema`` in the pack's menu; search aliases are left out where the host does not know them yet."""
-    if any(field.name == "search_aliases" for field in fields(io.Schema)):
+    if features.knows(io.Schema, "search_aliases"):
         options["search_aliases"] = list(search_aliases)
     return io.Schema(**{"category": "DMAP", **options})
 
@@ -23,7 +22,7 @@ def widget(name: str, *, id: str = "", optional: bool = False, **others: Any) ->
     """The widget of one of dmap's settings; ``others`` replace what the setting says, such as a default."""
     about = describe()[name]
     facts: dict[str, Any] = {"default": default(name), "optional": optional, "tooltip": about.text}
-    if about.advanced and "advanced" in signature(io.Int.Input.__init__).parameters:  # young hosts fold these
+    if about.advanced and features.knows(io.Int.Input, "advanced"):  # young hosts fold these
         facts["advanced"] = True
     id = id or about.widget or name  # noqa: A001
     if about.choices:

@@ -100,11 +100,6 @@ def _is_of(loaded: Any, patchers: Sequence[Any]) -> bool:
     return any(getattr(loaded.model, "model", None) is patcher.model for patcher in patchers)
 
 
-def ratio_of(model: Any) -> int:
-    """Pixels a latent position of a MODEL; 8 where the host does not say."""
-    return int(getattr(model.model.latent_format, "spacial_downscale_ratio", 8))
-
-
 def check_interrupt() -> None:
     """Raise the host's interrupt exception if the user asked to stop."""
     comfy.model_management.throw_exception_if_processing_interrupted()
@@ -285,7 +280,7 @@ def _session(
             encode=encode,
             decode=decode,
             table=base.model_sampling.sigmas.detach().clone().cpu().double(),
-            multiple=ratio_of(model),
+            multiple=features.pixels_per_position(model),
             device=device,
             decoder=torch.nn.Module() if vae is None else vae.first_stage_model,
             modules=tuple(patcher.model for patcher in patchers),
