@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..compare import calibration, specs
 from ..compare.inputs import read_folder
-from ..compare.judges import JUDGES
+from ..errors import UserError
 from ..priors import WeightStore, load_prior, maps
 from . import common
 from .compare import add_weights_argument
@@ -42,10 +42,10 @@ def run(options: argparse.Namespace) -> int:
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")
     if len(photographs) < LEAST:
-        raise ValueError(f"--photos: got {len(photographs)} usable photograph, at least {LEAST} are needed, better 20")
+        raise UserError(f"--photos: got {len(photographs)} usable photograph, at least {LEAST} are needed, better 20")
     store = WeightStore(tuple(options.weights))
     for name in options.priors:
-        prior = JUDGES[name]() if name in JUDGES else specs.build(name, lambda one: load_prior(one, store))
+        prior = specs.build(name, lambda one: load_prior(one, store))
         fitted = calibration.fit(prior.to(device), photographs, options.seed, options.size)
         found[name] = fitted
         maps.write(found, options.out)  # after each: a stop loses one model

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
+from ..errors import UserError
 from ..priors import Prior
 from ..priors.logistic import IdentityMap, LogisticMap
 from ..priors.maps import FittedMap
@@ -62,14 +63,14 @@ def fit(prior: Prior, photographs: Sequence[Photograph], seed: int, size: int) -
         size: of the photographs in pixels, for the record.
 
     Raises:
-        ValueError: if the prior cannot score an image, or its scores hardly differ.
+        UserError: if the prior cannot score an image, or its scores hardly differ.
     """
     higher = prior.info.higher_better or isinstance(prior.score_map, IdentityMap)
     scores = list(raw_scores(prior, photographs, seed))
     try:
         found = LogisticMap.from_scores(scores, higher)
     except ValueError as error:
-        raise ValueError(f"prior {prior.info.name}: {error}") from error
+        raise UserError(f"prior {prior.info.name}: {error}") from error
     set_print = digest(sorted(photograph.sha256 for photograph in photographs))[:8]
     source = f"{len(photographs)} photographs ({set_print}) at {size or 'their own'} px, each {IN_WORDS}; seed {seed}"
     return FittedMap(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import UserError
 from .results import Array
 from .votes import Observer, Vote
 
@@ -189,11 +190,11 @@ def rank(observers: Sequence[Observer], models: Sequence[str], samples: int = 50
     """Rank the models.
 
     Raises:
-        ValueError: if there is no vote.
+        UserError: if there is no vote.
     """
     votes = [vote for observer in observers for vote in observer.votes]
     if not votes:
-        raise ValueError("ranking: there is no usable vote; see the list of problems")
+        raise UserError("ranking: there is no usable vote; see the list of problems")
     count = wins(votes, models)
     found, other = strengths(count), strengths(count, "probit")
     drawn = strengths(resampled(counts_by(observers, models), samples, seed))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..errors import UserError
 from . import paper, people
 from .folder import Folder, write_json, write_text
 from .measures import MEASURES, RESEMBLANCE
@@ -50,10 +51,10 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
         title: of the page.
 
     Raises:
-        ValueError: if no output is there yet.
+        UserError: if no output is there yet.
     """
     if not _begun(results):
-        raise ValueError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
+        raise UserError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
     data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}, "methods": paper.methods(results, extra)}
     ranking = extra.get("ranking")
     data["agreement"] = [

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 
 @dataclass(frozen=True)
 class LogisticMap:
@@ -27,13 +29,13 @@ class LogisticMap:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.midpoint) and math.isfinite(self.slope) and self.slope != 0):
-            raise ValueError(f"logistic map: midpoint and slope must be finite, slope not 0; got {self}")
+            raise UserError(f"logistic map: midpoint and slope must be finite, slope not 0; got {self}")
 
     @classmethod
     def from_range(cls, low: float, high: float, higher_better: bool) -> LogisticMap:
         """Map the ends of a model's usual range to about 2 and 98."""
         if not high > low:
-            raise ValueError(f"logistic map: the range's ends must differ, got {low} and {high}")
+            raise UserError(f"logistic map: the range's ends must differ, got {low} and {high}")
         slope = 2 * math.log(49.0) / (high - low)
         return cls((low + high) / 2, slope if higher_better else -slope)
 
@@ -44,16 +46,16 @@ class LogisticMap:
         Least squares of the raw quantiles over logit(q), for q of 5, 10, ... 95 %.
 
         Raises:
-            ValueError: if fewer than 20 scores are given, one is not finite, or they hardly differ.
+            UserError: if fewer than 20 scores are given, one is not finite, or they hardly differ.
         """
         raw = np.asarray(scores, dtype=np.float64)
         if len(raw) < 20 or not np.isfinite(raw).all():
-            raise ValueError(f"logistic map: it takes at least 20 finite scores, got {len(raw)}")
+            raise UserError(f"logistic map: it takes at least 20 finite scores, got {len(raw)}")
         share = np.arange(1, 20) / 20
         quantiles = np.quantile(raw if higher_better else -raw, share)
         rise, middle = np.polyfit(np.log(share / (1 - share)), quantiles, 1)
         if not rise > 1e-9 * max(1.0, float(np.abs(raw).max())):
-            raise ValueError("logistic map: the scores hardly differ, so no scale can be matched to them")
+            raise UserError("logistic map: the scores hardly differ, so no scale can be matched to them")
         return cls(float(middle), 1 / float(rise)) if higher_better else cls(-float(middle), -1 / float(rise))
 
     def __call__(self, score: Tensor) -> Tensor:

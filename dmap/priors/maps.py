@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .logistic import LogisticMap
 
 FORMAT, VERSION, NAME = "dmap-maps", 1, "dmap_maps.json"
@@ -48,24 +49,24 @@ def read(file: Path) -> dict[str, FittedMap]:
     """Fitted maps by the prior's name.
 
     Raises:
-        ValueError: if the file is missing, damaged, something else, or of another version.
+        UserError: if the file is missing, damaged, something else, or of another version.
     """
     try:
         if file.stat().st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST} bytes")
+            raise UserError(f"it is larger than {LARGEST} bytes")
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(
+        raise UserError(
             f"maps {file.name}: it cannot be read ({error}); run 'python -m dmap fit-maps' again"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
-        raise ValueError(f"maps {file.name}: it is no file of this version's 'python -m dmap fit-maps'; make it again")
+        raise UserError(f"maps {file.name}: it is no file of this version's 'python -m dmap fit-maps'; make it again")
     try:
         found = {str(name): FittedMap(**row) for name, row in content["maps"].items()}
         for one in found.values():
             _ = one.logistic, one.source + one.weights
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"maps {file.name}: it is damaged ({error}); run 'python -m dmap fit-maps' again") from error
+        raise UserError(f"maps {file.name}: it is damaged ({error}); run 'python -m dmap fit-maps' again") from error
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from .base import check_report, gradient_report
 from .catalogue import APPROXIMATE, METRICS, PYIQA, USABLE, Measurement, Metric
 from .logistic import IdentityMap
@@ -132,7 +133,7 @@ def support(metric: Metric, real: WeightStore = NOWHERE) -> tuple[float, ...]:
     leave gaps. A pixel counts as seen if the gradient of any of its channels is not zero.
 
     Raises:
-        ValueError: if it cannot be built.
+        UserError: if it cannot be built.
     """
     seeds = torch.random.get_rng_state()
     torch.manual_seed(SEED)
@@ -188,11 +189,11 @@ def measure_all(
         sight: measure only ``support``, of metrics that are known to be usable, and keep all else.
 
     Raises:
-        ValueError: for a name that the catalogue does not have.
+        UserError: for a name that the catalogue does not have.
     """
     wanted = list(names)
     if unknown := [name for name in wanted if name not in METRICS]:
-        raise ValueError(f"the catalogue has no metric {', '.join(unknown)}")
+        raise UserError(f"the catalogue has no metric {', '.join(unknown)}")
     rows: dict[str, Any] = {}
     if file.exists():
         rows = json.loads(file.read_text(encoding="utf-8"))["metrics"]

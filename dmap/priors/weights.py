@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch.hub
 
+from ..errors import UserError
 from . import maps
 from .download import Progress, digest_of, fetch
 from .maps import FittedMap
@@ -47,12 +48,12 @@ def known_digest(url: str) -> str | None:
 
 
 def check_digest(file: Path, digest: str, url: str) -> None:
-    """Raise ValueError unless a file's SHA-256 begins with these digits; a file is read once until it changes."""
+    """Raise UserError unless a file's SHA-256 begins with these digits; a file is read once until it changes."""
     state = file.stat()
     key = file, state.st_size, state.st_mtime_ns
     found = _READ[key] = _READ.get(key) or digest_of(file)
     if not found.startswith(digest.lower()):
-        raise ValueError(
+        raise UserError(
             f"weights file {file.name}: it is damaged or another one: its SHA-256 begins with {found[: len(digest)]}, "
             f"that of the published file with {digest}; fetch {file} again from {url}"
         )
@@ -95,7 +96,7 @@ class WeightStore:
         """Maps to the common scale that were fitted here: those of the first folder that has a file of them.
 
         Raises:
-            ValueError: if that file is damaged.
+            UserError: if that file is damaged.
         """
         file = next((folder / maps.NAME for folder in self.folders if (folder / maps.NAME).is_file()), None)
         return {} if file is None else maps.read(file)
@@ -104,7 +105,7 @@ class WeightStore:
         """The file that pyiqa would fetch from there.
 
         Raises:
-            ValueError: if it is nowhere and may not, or could not, be downloaded, or is another file than its known
+            UserError: if it is nowhere and may not, or could not, be downloaded, or is another file than its known
                 digest, such as the one in its own name, says; names the file, folder and source.
         """
         name, digest = file_name(url), known_digest(url)
@@ -124,7 +125,7 @@ class WeightStore:
             if digest is None
             else "there is no folder to download it to"
         )
-        raise ValueError(f"the weights file {name} is missing, and {why}. Fetch it from {url} and put it into {place}")
+        raise UserError(f"the weights file {name} is missing, and {why}. Fetch it from {url} and put it into {place}")
 
 
 NOWHERE = WeightStore()
