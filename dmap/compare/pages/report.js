@@ -123,7 +123,8 @@ function findings() {
   const unfitted = DATA.judges.filter((_, index) => !DATA.scales[index]);
   $("scales").textContent = (fitted.length ? `Points are percentiles of a fixed set of degraded photographs for ${
     fitted.join(", ")}` : "") + (fitted.length && unfitted.length ? "; " : "") + (unfitted.length
-    ? `nobody fitted the scale of ${unfitted.join(", ")}: compare those by standard deviations` : "") + ".";
+    ? `${fitted.length ? "nobody" : "Nobody"} fitted the scale of ${unfitted.join(", ")}: compare those by standard deviations`
+    : "") + ".";
   $("lead").textContent = `${many(DATA.photographs.length, "photograph")}, ` +
     `${many(DATA.plan.degradations.length, "degradation")}, ${many(DATA.plan.levels.length, "fidelity level")}, ` +
     `${many(DATA.models.length, "model")} climbed and ${many(DATA.judges.length, "judge")}. Every ascent had the same start, ` +
