@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .noise import BLOCK, basis
+from .noise import BLOCK, basis, fit_line
+from .shrink import FACTOR as shrink_factor
 from .shrink import shrink
 
 # ITU T.81, annex K: steps at quality 50 of luminance and colour, as every libjpeg scales them.
@@ -34,8 +35,15 @@ EVIDENCE = 0.5
 """Gain of log-likelihood a coefficient at which a quality is believed."""
 FEWEST, MOST = 24, 3000
 """Coefficients that are not 0 without which nothing is said, and that are looked at."""
-FACTOR = 0.45
-"""Threshold in quantisation steps."""
+FACTOR, SHARE = 0.4, 0.5
+"""Threshold in quantisation steps, and how far a coefficient may go from the middle of its cell: 0.5 is its border."""
+LEVELS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 12.0, 15.0, 20.0, 28.0)
+"""Deviations of noise under the quantisation that are tried, in steps of 8 bit; the first is none."""
+BELIEVED = 1.2
+NOISE_FACTOR = 2.7
+LOWEST = [1, 2, 8, 9, 16]
+NOISE_BINS, FLAT = 3, 0.2
+"""Bins of the intensity, and the share of a bin's blocks that has little structure."""
 
 _TO_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
@@ -118,40 +126,92 @@ def _grids(luminance: Tensor) -> list[tuple[int, int]]:
     return list(dict.fromkeys([(0, 0), (top, left)]))
 
 
-def _into_cells(changed: Tensor, before: Tensor, steps: Tensor, share: float) -> Tensor:
-    """Planes (1, C, h, w) whose blocks' coefficients are moved by at most ``share`` of a step from ``before``."""
+def _quantised_noise(planes: Tensor, intensity: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Variance of the noise that was there before the quantisation, a line over the intensity: constant, slope (C,).
+
+    Of planes (1, C, h, w) whose blocks begin at their corner. Among the blocks with little structure in their lowest
+    frequencies the deviation of highest likelihood, given that each coefficient is only known to lie in its cell.
+
+    Args:
+        planes: in steps of 8 bit.
+        intensity: (1, 1, h, w) in [0, 1].
+        steps: (64,)
+    """
+    kernel = basis(BLOCK, planes)
+    values = nn.functional.conv2d(planes[0][:, None], kernel, stride=BLOCK).flatten(2)
+    place = nn.functional.avg_pool2d(intensity, BLOCK).flatten()
+    frequency = torch.arange(BLOCK, device=planes.device)
+    total = (frequency[:, None] + frequency[None]).flatten()
+    lowest, middle = (total > 0) & (total <= 2), (total >= 3) & (total <= 9)
+    structure = values[:, lowest].square().sum(dim=1)
+    cell, width = values[:, middle], steps[middle][None, :, None]
+    cell = (cell / width).round() * width
+    places, variances = [], []
+    for part in place.argsort().chunk(NOISE_BINS):
+        count = max(4, int(FLAT * len(part)))
+        best = []
+        for channel in range(len(values)):
+            chosen = cell[channel][:, part[structure[channel, part].argsort()[:count]]]
+            best.append(_likeliest(chosen, width[0]))
+        places.append(place[part].mean())
+        variances.append(torch.stack(best).square())
+    return fit_line(torch.stack(places), torch.stack(variances))
+
+
+def _likeliest(cells: Tensor, steps: Tensor) -> Tensor:
+    """The deviation of which centres of cells (k, n) of widths (k, 1) are the likeliest; a few may be structure."""
+    found = []
+    for deviation in LEVELS:
+        scale = deviation * 2**0.5
+        inside = (torch.erf((cells + steps / 2) / scale) - torch.erf((cells - steps / 2) / scale)) / 2
+        found.append((0.98 * inside + 0.02 * steps / 255).log().sum())
+    best = int(torch.stack(found).argmax())
+    return cells.new_tensor(LEVELS[best] if best else 0.0)
+
+
+def _into_cells(changed: Tensor, before: Tensor, limit: Tensor) -> Tensor:
+    """Planes (1, C, h, w) whose blocks' coefficients are moved by at most ``limit`` (C, 64) from ``before``."""
     kernel = basis(BLOCK, before)
     shape, planes = before.shape, (changed - before).flatten(0, 1)[:, None]
     height, width = (-side % BLOCK for side in shape[-2:])
     padded = nn.functional.pad(planes, (0, width, 0, height), mode="replicate")
-    limit = (share * steps)[None, :, None, None]
+    most = limit[:, :, None, None]
     moved = nn.functional.conv2d(padded, kernel, stride=BLOCK)
-    back = nn.functional.conv_transpose2d(torch.minimum(torch.maximum(moved, -limit), limit), kernel, stride=BLOCK)
+    back = nn.functional.conv_transpose2d(torch.minimum(torch.maximum(moved, -most), most), kernel, stride=BLOCK)
     return before + back[..., : shape[-2], : shape[-1]].reshape(shape)
 
 
-def _smoothed(planes: Tensor, steps: Tensor, top: int, left: int, factor: float, share: float) -> Tensor:
-    smooth = shrink(planes, factor * steps[None, None, :, None, None])
+def _smoothed(planes: Tensor, intensity: Tensor, steps: Tensor, top: int, left: int) -> Tensor:
+    """Planes (1, C, h, w) without blocks and noise; the intensity (1, 1, h, w) is theirs, in [0, 1]."""
     inner = (..., slice(top, None), slice(left, None))
-    smooth[inner] = _into_cells(smooth[inner], planes[inner], steps, share)
+    constant, slope = _quantised_noise(planes[inner], intensity[inner], steps)
+    variance = constant[None, :, None, None] + slope[None, :, None, None] * intensity
+    believed = BELIEVED * variance.mean(dim=(0, 2, 3)).sqrt() >= steps[LOWEST].mean()
+    variance = variance * believed.to(variance)[None, :, None, None]
+    cells = (FACTOR * steps).square()[None, None, :, None, None]
+    smooth = shrink(planes, ((NOISE_FACTOR**2) * variance[:, :, None] + cells).sqrt())
+    limit = SHARE * steps + NOISE_FACTOR * variance.mean(dim=(0, 2, 3)).sqrt()[:, None]
+    smooth[inner] = _into_cells(smooth[inner], planes[inner], limit)
     return smooth
 
 
-def without_blocks(photograph: Tensor, compression: Compression, factor: float = FACTOR, share: float = 0.5) -> Tensor:
-    """One photograph (1, 3, h, w) in [0, 1] without the blocks and the ringing of its compression."""
-    channels = _to_ycbcr(photograph)
+def without_blocks(photograph: Tensor, compression: Compression) -> Tensor:
+    """One photograph (1, 3, h, w) in [0, 1] without the blocks and the ringing of its compression, and without noise.
+
+    Noise that was there before is estimated from the cells. Without any each coefficient stays in its cell.
+    """
+    channels, intensity = _to_ycbcr(photograph), photograph.mean(dim=1, keepdim=True)
+    intensity = nn.functional.avg_pool2d(intensity, 9, 1, 4).clamp(0, 1)
     top, left = compression.top, compression.left
-    luminance = _smoothed(channels[:, :1], compression.luminance, top, left, factor, share)
+    luminance = _smoothed(channels[:, :1], intensity, compression.luminance, top, left)
     colour = channels[:, 1:]
     if compression.halved:
-        inner = colour[..., top % 2 :, left % 2 :]
-        small = nn.functional.avg_pool2d(inner, 2, ceil_mode=True)
-        change = _smoothed(small, compression.colour, top // 2, left // 2, factor, share) - small
-        size = inner.shape[-2:]
+        inner = (..., slice(top % 2, None), slice(left % 2, None))
+        small, shade = (nn.functional.avg_pool2d(x[inner], 2, ceil_mode=True) for x in (colour, intensity))
+        change = _smoothed(small, shade, compression.colour, top // 2, left // 2) - small
+        height, width = colour[inner].shape[-2:]
         colour = colour.clone()
-        colour[..., top % 2 :, left % 2 :] += nn.functional.interpolate(change, scale_factor=2, mode="bilinear")[
-            ..., : size[0], : size[1]
-        ]
+        colour[inner] += nn.functional.interpolate(change, scale_factor=2, mode="bilinear")[..., :height, :width]
     else:
-        colour = _smoothed(colour, compression.colour, top, left, factor, share)
+        colour = _smoothed(colour, intensity, compression.colour, top, left)
     return _from_ycbcr(torch.cat([luminance, colour], dim=1))

@@ -21,5 +21,5 @@ def cleaned(photograph: Tensor) -> Tensor:
 def _one(photograph: Tensor) -> Tensor:
     compression = find_compression(photograph)
     if compression is not None:
-        photograph = without_blocks(photograph, compression).clamp(0, 1)
+        return without_blocks(photograph, compression).clamp(0, 1)
     return without_noise(photograph, estimate_noise(photograph)).clamp(0, 1)

@@ -86,7 +86,7 @@ def estimate_noise(photograph: Tensor) -> Noise:
     batch = len(photograph)
     if min(photograph.shape[-2:]) < 4 * BLOCK:
         return Noise(photograph.new_zeros(batch, 3), photograph.new_zeros(batch, 3))
-    fitted = [_fit(*_levels(one[None])) for one in photograph]
+    fitted = [fit_line(*_levels(one[None])) for one in photograph]
     return Noise(*(torch.stack(parts) for parts in zip(*fitted, strict=True)))
 
 
@@ -116,8 +116,8 @@ def _levels(image: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(places), torch.stack(variances)
 
 
-def _fit(intensity: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Constant and slope (3,) of the line through the variances, neither below 0.
+def fit_line(intensity: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Constant and slope (C,) of the line through variances (n, C) at intensities (n,), neither below 0.
 
     Squares are weighted by 1 / variance^2, the spread of an estimated variance being in proportion to it.
     """
