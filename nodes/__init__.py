@@ -17,6 +17,7 @@ from .degradation import (
 from .demo import DMAPLoadDemoModels
 from .encode import DMAPEncode
 from .files import DMAPLoadPath, DMAPSavePath
+from .host.features import note_untried
 from .host.files import register_iqa_folder
 from .invert import DMAPInvert
 from .optimize import DMAPOptimize
@@ -26,6 +27,7 @@ from .prior import DMAPLoadPrior
 from .score import DMAPScoreImages
 
 register_iqa_folder()
+note_untried()
 
 NODES: list[type[io.ComfyNode]] = [
     DMAPInvert,

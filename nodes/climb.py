@@ -10,20 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..dmap import memory
-from ..dmap.ascent import Ascent, AscentSettings
-from ..dmap.chain import Chain
 from ..dmap.degradations import Degradation
-from ..dmap.detail import with_detail
-from ..dmap.fidelity import fidelity as make_fidelity
-from ..dmap.judge import Judge, warnings
-from ..dmap.latent_prior import LatentPrior
-from ..dmap.layout import Layout
-from ..dmap.objective import Objective
+from ..dmap.image.detail import with_detail
+from ..dmap.image.layout import Layout
+from ..dmap.image.regions import Region, on_latent
+from ..dmap.image.tiles import lay_out, tiled_fidelity, tiled_prior
+from ..dmap.memory.plan import plan_path
+from ..dmap.method.ascent import Ascent, AscentSettings
+from ..dmap.method.chain import Chain
+from ..dmap.method.fidelity import fidelity as make_fidelity
+from ..dmap.method.judge import Judge, warnings
+from ..dmap.method.latent_prior import LatentPrior
+from ..dmap.method.objective import Objective
 from ..dmap.priors import Prior, check_gradient
-from ..dmap.regions import Region, on_latent
-from ..dmap.tiles import lay_out, tiled_fidelity, tiled_prior
-from .host import images, picture, session
+from .host import features, images, picture, session
 from .options import HostRegion, Safeguards
 
 
@@ -85,7 +85,7 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widget
         regions=_regions(problem, host, vae, node, prior),
         backdrop=backdrop,
     )
-    strategy, note = memory.plan_path(
+    strategy, note = plan_path(
         str(widgets["gradient"]), path, host.denoise, host.decode, objective, layout.tile // ratio, host.room
     )
     detail = None
@@ -162,7 +162,7 @@ def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
         files = images.save_rescued(ascent.image, "dmap_best_so_far")
         ascent.trace.notes.append(f"stopped early; the best image so far is also in output/{files[0]}")
         images.show_text(node_id, ascent.trace.notes[-1])
-        if not session.is_interrupt(error):
+        if not features.is_interrupt(error):
             raise
         ascent.trace.stopped = ["interrupt" if why == "running" else why for why in ascent.trace.stopped]
         return False

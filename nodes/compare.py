@@ -14,8 +14,8 @@ from ..dmap.compare.plan import Plan
 from ..dmap.compare.run import Comparison, Progress
 from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
-from ..dmap.fidelity import FIDELITIES
-from ..dmap.rules import RULES
+from ..dmap.method.fidelity import FIDELITIES
+from ..dmap.method.rules import RULES
 from .host import checks, engine, files, images, picture, session
 from .schema import schema
 from .sockets import PathSocket, PriorSocket

@@ -8,10 +8,10 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..dmap.detail import lost
-from ..dmap.finish import COLOURS, assemble, return_detail, transfer_colour
-from ..dmap.solvers import make_solver
-from ..dmap.tiles import lay_out
+from ..dmap.image.detail import lost
+from ..dmap.image.finish import COLOURS, assemble, return_detail, transfer_colour
+from ..dmap.image.tiles import lay_out
+from ..dmap.method.solvers import make_solver
 from .host import checks, images, picture, session
 from .schema import schema
 from .sockets import PathSocket

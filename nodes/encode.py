@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..dmap.holes import fill
+from ..dmap.image.holes import fill
 from .host import checks, images, picture
 from .schema import schema
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..dmap.path import Path
-from ..dmap.solvers import make_solver, round_trip_error
-from ..dmap.tiles import tiled_denoiser
+from ..dmap.image.tiles import tiled_denoiser
+from ..dmap.method.path import Path
+from ..dmap.method.solvers import make_solver, round_trip_error
 from .host import checks, files, images, picture, session
 from .schema import schema
 from .sockets import PathSocket

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..dmap.layout import Layout
-from ..dmap.schedule import Schedule
-from ..dmap.solvers import SOLVERS, make_solver, round_trip_error
-from ..dmap.tiles import tiled_denoiser
+from ..dmap.image.layout import Layout
+from ..dmap.image.tiles import tiled_denoiser
+from ..dmap.method.schedule import Schedule
+from ..dmap.method.solvers import SOLVERS, make_solver, round_trip_error
 from .host import checks, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema
@@ -150,8 +150,9 @@ class DMAPInvert(io.ComfyNode):
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
-    samples = latent["samples"]
-    wanted = model.model.latent_format.latent_channels
+    samples, wanted = latent["samples"], model.model.latent_format.latent_channels
+    if isinstance(samples, torch.Tensor) and samples.ndim == 5 and samples.shape[2] == 1:
+        samples = samples[:, :, 0]  # young hosts hand pictures on as videos of one frame
     if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
         raise ValueError(f"{NODE}, socket 'latent': only image latents (batch, channels, height, width) are supported")
     if samples.shape[1] != wanted:

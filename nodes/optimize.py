@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..dmap.ascent import Ascent
 from ..dmap.degradations import Degradation
-from ..dmap.detail import AUTO as DETAIL_AUTO
-from ..dmap.detail import DETAILS
-from ..dmap.fidelity import FIDELITIES
-from ..dmap.gradients import AUTO, GRADIENTS
-from ..dmap.rules import RULES
+from ..dmap.image.detail import AUTO as DETAIL_AUTO
+from ..dmap.image.detail import DETAILS
+from ..dmap.method.ascent import Ascent
+from ..dmap.method.fidelity import FIDELITIES
+from ..dmap.method.gradients import AUTO, GRADIENTS
+from ..dmap.method.rules import RULES
 from . import climb
 from .host import checks, images, picture, session
 from .options import HostRegion, Safeguards

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from comfy_api.latest import io
 
-from ..dmap.layout import Layout
+from ..dmap.image.layout import Layout
 from .host.images import named_errors
 from .host.session import HostPrior
 from .schema import schema

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..dmap.plot import plot_trace
-from ..dmap.trace import Trace
+from ..dmap.image.plot import plot_trace
+from ..dmap.method.trace import Trace
 from .host import images
 from .schema import schema
 from .sockets import TraceSocket

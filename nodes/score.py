@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
-from ..dmap.plot import plot_scores
+from ..dmap.image.plot import plot_scores
 from .host import images, models, session
 from .schema import schema
 from .sockets import PriorSocket

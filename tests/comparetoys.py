@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmap.chain import Chain, keep_activations
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import Photograph, Skipped, checksum
 from dmap.compare.plan import Plan
 from dmap.compare.run import Comparison
+from dmap.method.chain import Chain, keep_activations
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver
 from dmap.priors import Prior, PriorInfo
 from dmap.priors.logistic import LogisticMap
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver
 from toys import SmoothnessPrior, photograph
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scripts.host import Server
+from tools.host.server import Server
 
 SMALL = {"image": "small.png"}
 

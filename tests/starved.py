@@ -14,17 +14,17 @@ from pathlib import Path
 
 import torch
 
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
-from dmap.decoding import Decoding
-from dmap.diffusion import shipped
-from dmap.fidelity import fidelity
-from dmap.gradients import make_gradient
-from dmap.objective import Objective
+from dmap.memory.decoding import Decoding
+from dmap.method.ascent import Ascent, AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.gradients import make_gradient
+from dmap.method.objective import Objective
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver
+from dmap.models.diffusion import shipped
 from dmap.priors import load_prior
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver
-from scripts.demo import SAMPLE, pixels
+from tools.demo import SAMPLE, pixels
 
 
 def main(megabytes: int) -> None:

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
-from dmap.fidelity import fidelity
-from dmap.objective import Objective
-from dmap.plot import plot_trace
-from dmap.rules import RULES, make_rule
-from dmap.schedule import Schedule
-from dmap.solvers import SOLVERS, make_solver
-from dmap.trace import Trace
+from dmap.image.plot import plot_trace
+from dmap.method.ascent import Ascent, AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.objective import Objective
+from dmap.method.rules import RULES, make_rule
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import SOLVERS, make_solver
+from dmap.method.trace import Trace
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser
 
 STEP = {"adam": 1e-3, "momentum": 0.2}

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import comparison, cost, denoiser, detail, restore, step
-from dmap.training.data import heldout_names
-from scripts import niqe
-from scripts.demo import SAMPLE, pixels
+from tools import niqe
+from tools.benchmarks import comparison, cost, denoiser, detail, restore, step
+from tools.demo import SAMPLE, pixels
+from tools.training.data import heldout_names
 from toys import photograph
 
 

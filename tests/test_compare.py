@@ -14,14 +14,14 @@ from torch import Tensor
 
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
 from dmap import presets
-from dmap.chain import Chain, keep_activations
 from dmap.compare import results, specs, statistics
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import from_bytes, read_folder
 from dmap.compare.plan import Plan
 from dmap.compare.run import Comparison, Progress
 from dmap.compare.search import RANGE, search
-from dmap.fidelity import fidelity
+from dmap.method.chain import Chain, keep_activations
+from dmap.method.fidelity import fidelity
 from dmap.priors import load_prior
 from toys import photograph
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dmap.decoding import LEVELS, Decoding
-from dmap.memory import measure, measure_decoder
+from dmap.memory.decoding import LEVELS, Decoding
+from dmap.memory.plan import measure, measure_decoder
 from dmap.models import Autoencoder, load_model
 from toys import latents
 

@@ -18,8 +18,8 @@ from dmap.degradations import (
     Inpaint,
     MotionBlur,
 )
+from dmap.degradations import synthetic as degrade
 from dmap.degradations.blur import gaussian_kernel, motion_kernel
-from dmap.training import degrade
 from toys import photograph
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmap.denoiser import derivative, from_network, gaussian_denoiser
+from dmap.method.denoiser import derivative, from_network, gaussian_denoiser
 from toys import TABLE, latents
 
 SIGMA = TABLE[399]

@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
-from dmap.detail import (
+from dmap.degradations.synthetic import jpeg
+from dmap.image.detail import (
     DETAILS,
     LEAST_LIMIT,
     MOST,
@@ -21,13 +20,14 @@ from dmap.detail import (
     weighted,
     with_detail,
 )
-from dmap.fidelity import fidelity
-from dmap.finish import coarse, return_detail
-from dmap.objective import Objective
-from dmap.path import Path
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver
-from dmap.training.degrade import jpeg
+from dmap.image.finish import coarse, return_detail
+from dmap.method.ascent import Ascent, AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.objective import Objective
+from dmap.method.path import Path
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser, photograph
 
 

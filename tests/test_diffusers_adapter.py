@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from dmap import tensorfile
-from dmap.chain import Chain
-from dmap.diffusers_adapter import CONTEXT_KEY, from_diffusers, load_single_file
-from dmap.diffusion import LatentDiffusion
-from dmap.empty_text import Conditioning
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver, round_trip_error
+from dmap.method.chain import Chain
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver, round_trip_error
+from dmap.models.diffusers_adapter import CONTEXT_KEY, from_diffusers, load_single_file
+from dmap.models.diffusion import LatentDiffusion
+from dmap.models.empty_text import Conditioning
 
 CONTEXT = torch.randn(1, 7, 16, generator=torch.Generator().manual_seed(0))
 POOLED = torch.randn(1, 8, generator=torch.Generator().manual_seed(1))
@@ -107,7 +107,8 @@ def test_bad_checkpoints_are_named(tmp_path: Path) -> None:
 
 def test_diffusers_is_imported_only_when_it_is_used() -> None:
     code = (
-        "import sys, dmap.cli, dmap.diffusers_adapter; print('diffusers' in sys.modules, 'transformers' in sys.modules)"
+        "import sys, dmap.cli, dmap.models.diffusers_adapter; "
+        "print('diffusers' in sys.modules, 'transformers' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.evidence import __main__ as command
-from benchmarks.evidence import methods, run, tables
-from benchmarks.evidence.cells import DEGRADATIONS, make, split
-from benchmarks.evidence.curves import mean_points
-from benchmarks.evidence.store import Store
-from dmap.training.data import heldout_names
-from scripts.demo import SAMPLE, pixels
+from tools.benchmarks.evidence import __main__ as command
+from tools.benchmarks.evidence import methods, run, tables
+from tools.benchmarks.evidence.cells import DEGRADATIONS, make, split
+from tools.benchmarks.evidence.curves import mean_points
+from tools.benchmarks.evidence.store import Store
+from tools.demo import SAMPLE, pixels
+from tools.training.data import heldout_names
 from toys import photograph
 
 SHORT = methods.Budget(iterations=3, fidelity_weight=1.0, target=200.0)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dmap.fidelity import FIDELITIES, fidelity
-from dmap.fidelity.nlpd import NLPD
+from dmap.method.fidelity import FIDELITIES, fidelity
+from dmap.method.fidelity.nlpd import NLPD
 from toys import photograph
 
 each = pytest.mark.parametrize("name", list(FIDELITIES))

@@ -7,12 +7,12 @@ from pathlib import Path as FilePath
 import pytest
 import torch
 
-from dmap.detail import lost
-from dmap.finish import COLOURS, assemble, coarse, low_pass, return_detail, transfer_colour
-from dmap.layout import Layout
-from dmap.path import Path
-from dmap.schedule import Schedule
-from dmap.solvers import SOLVERS, make_solver
+from dmap.image.detail import lost
+from dmap.image.finish import COLOURS, assemble, coarse, low_pass, return_detail, transfer_colour
+from dmap.image.layout import Layout
+from dmap.method.path import Path
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import SOLVERS, make_solver
 from toys import TABLE, latents, network_denoiser, photograph
 
 

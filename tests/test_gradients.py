@@ -6,19 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.meter import Meter
-from dmap.chain import Chain
-from dmap.denoiser import Denoiser, gaussian_denoiser
-from dmap.diffusion import shipped
-from dmap.fidelity import fidelity
-from dmap.gradients import ALL, AUTO, GRADIENTS, GradientStrategy, Keep, make_gradient
-from dmap.objective import Objective
-from dmap.path import Path
+from dmap.method.chain import Chain
+from dmap.method.denoiser import Denoiser, gaussian_denoiser
+from dmap.method.fidelity import fidelity
+from dmap.method.gradients import ALL, AUTO, GRADIENTS, GradientStrategy, Keep, make_gradient
+from dmap.method.objective import Objective
+from dmap.method.path import Path
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import SOLVERS, make_solver
+from dmap.models.diffusion import shipped
 from dmap.presets import values
 from dmap.priors import load_prior
-from dmap.schedule import Schedule
-from dmap.solvers import SOLVERS, make_solver
-from scripts.demo import SAMPLE, pixels
+from tools.benchmarks.meter import Meter
+from tools.demo import SAMPLE, pixels
 from toys import TABLE, latents, network_denoiser
 
 each_strategy = pytest.mark.parametrize("name", [AUTO, *GRADIENTS])

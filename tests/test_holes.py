@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dmap.holes import fill
+from dmap.image.holes import fill
 from toys import photograph
 
 

@@ -15,21 +15,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.step import PeakMemory
-from dmap import memory
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
-from dmap.decoding import LEVELS, Decoding
-from dmap.diffusion import shipped
-from dmap.fidelity import fidelity
-from dmap.gradients import ALL, GradientStrategy, make_gradient
-from dmap.layout import Layout
-from dmap.objective import Objective
+from dmap.image.layout import Layout
+from dmap.image.tiles import lay_out, tiled_fidelity, tiled_prior
+from dmap.memory import plan as memory
+from dmap.memory.decoding import LEVELS, Decoding
+from dmap.method.ascent import Ascent, AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.gradients import ALL, GradientStrategy, make_gradient
+from dmap.method.objective import Objective
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver
+from dmap.models.diffusion import shipped
 from dmap.priors import load_prior
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver
-from dmap.tiles import lay_out, tiled_fidelity, tiled_prior
-from scripts.demo import SAMPLE, pixels
+from tools.benchmarks.step import PeakMemory
+from tools.demo import SAMPLE, pixels
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser
 
 

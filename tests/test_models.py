@@ -10,7 +10,7 @@ from torch import nn
 
 from dmap.models import Autoencoder, LatentDenoiser, QualityNet, load_model, read_model, save_model
 from dmap.models.store import KINDS, WEIGHTS
-from scripts.demo import CLEAN, pixels, psnr
+from tools.demo import CLEAN, pixels, psnr
 from toys import photograph
 
 SHIPPED = {
@@ -56,7 +56,7 @@ def test_the_autoencoder_keeps_the_sample() -> None:
 
 def test_the_denoiser_denoises_the_sample() -> None:
     """At moderate noise the prediction must be much nearer to the clean latent than the noisy one is."""
-    from dmap.denoiser import from_network
+    from dmap.method.denoiser import from_network
     from toys import TABLE
 
     image = pixels(CLEAN)

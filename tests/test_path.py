@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from dmap import tensorfile
-from dmap.path import Path
-from dmap.schedule import Schedule
-from dmap.solvers import SOLVERS, make_solver
+from dmap.method.path import Path
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import SOLVERS, make_solver
 from toys import TABLE, latents, network_denoiser
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import presets
-from benchmarks.evidence.judges import Judges
-from benchmarks.evidence.store import Store
-from benchmarks.restore import Models
 from dmap.presets import PRESETS
-from scripts.demo import CLEAN
+from tools.benchmarks import presets
+from tools.benchmarks.evidence.judges import Judges
+from tools.benchmarks.evidence.store import Store
+from tools.benchmarks.restore import Models
+from tools.demo import CLEAN
 from toys import photograph
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
 from dmap.priors import PRIORS, Prior, PriorInfo, WeightStore, catalogue, check_gradient, load_prior, prior_names
 from dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from dmap.priors.logistic import IdentityMap, LogisticMap
-from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg
 from priortoys import APPROXIMATE, BUILDERS
-from scripts import brisque, niqe
-from scripts.demo import CLEAN, pixels
+from tools import brisque, niqe
+from tools.demo import CLEAN, pixels
 from toys import SmoothnessPrior, photograph
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -254,6 +254,6 @@ def test_without_pyiqa_the_pack_works_and_says_how_to_get_it() -> None:
 
 
 def test_importing_the_pack_does_not_import_pyiqa() -> None:
-    code = "import sys; import dmap.priors, dmap.objective, dmap.ascent; print('pyiqa' in sys.modules)"
+    code = "import sys; import dmap.priors, dmap.method.objective, dmap.method.ascent; print('pyiqa' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"

@@ -25,8 +25,8 @@ from dmap.priors.pyiqa_adapter import PyiqaPrior, build
 from dmap.priors.random_weights import RandomFiles
 from dmap.priors.stored import StoredFiles
 from dmap.priors.weights import NOWHERE
-from scripts import brisque, niqe
-from scripts.demo import pixels
+from tools import brisque, niqe
+from tools.demo import pixels
 from toys import photograph
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
 from dmap.degradations import Downscale, GaussianBlur, Inpaint
-from dmap.fidelity import fidelity
-from dmap.objective import Objective
-from dmap.regions import Region, blend, divide, feathered, on_latent
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver
+from dmap.image.regions import Region, blend, divide, feathered, on_latent
+from dmap.method.ascent import Ascent, AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.objective import Objective
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser, photograph
 
 SIZE = 32

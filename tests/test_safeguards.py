@@ -6,17 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from dmap.ascent import Ascent, AscentSettings
-from dmap.chain import Chain
-from dmap.fidelity import fidelity
-from dmap.judge import Judge, warnings
-from dmap.latent_prior import LatentPrior, autocorrelation
-from dmap.objective import Objective
-from dmap.plot import plot_trace
+from dmap.image.plot import plot_trace
+from dmap.method.ascent import Ascent, AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.judge import Judge, warnings
+from dmap.method.latent_prior import LatentPrior, autocorrelation
+from dmap.method.objective import Objective
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import make_solver
 from dmap.priors import Prior, PriorInfo
 from dmap.priors.logistic import IdentityMap
-from dmap.schedule import Schedule
-from dmap.solvers import make_solver
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmap.schedule import SPACINGS, Schedule, scaled_linear_betas, sigmas_from_betas
+from dmap.method.schedule import SPACINGS, Schedule, scaled_linear_betas, sigmas_from_betas
 from toys import TABLE
 
 

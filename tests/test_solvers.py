@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from dmap.chain import Chain, checkpoint_calls, keep_activations
-from dmap.denoiser import derivative, gaussian_denoiser
-from dmap.path import Path
-from dmap.schedule import Schedule
-from dmap.solvers import SOLVERS, make_solver, round_trip_error
+from dmap.method.chain import Chain, checkpoint_calls, keep_activations
+from dmap.method.denoiser import derivative, gaussian_denoiser
+from dmap.method.path import Path
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import SOLVERS, make_solver, round_trip_error
 from toys import TABLE, latents, network_denoiser
 
 SCHEDULES = {

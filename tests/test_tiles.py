@@ -10,16 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.tiles import borders, by_tiles, last, seam
-from dmap.ascent import AscentSettings
-from dmap.chain import Chain
-from dmap.diffusion import shipped
-from dmap.fidelity import fidelity
-from dmap.layout import Layout
-from dmap.schedule import Schedule
-from dmap.solvers import SOLVERS, make_solver, round_trip_error
-from dmap.tiles import TiledFidelity, TiledPrior, cut, lay_out, starts, tiled_decoder, tiled_denoiser
-from dmap.training.data import to_tensor
+from dmap.image.files import to_tensor
+from dmap.image.layout import Layout
+from dmap.image.tiles import TiledFidelity, TiledPrior, cut, lay_out, starts, tiled_decoder, tiled_denoiser
+from dmap.method.ascent import AscentSettings
+from dmap.method.chain import Chain
+from dmap.method.fidelity import fidelity
+from dmap.method.schedule import Schedule
+from dmap.method.solvers import SOLVERS, make_solver, round_trip_error
+from dmap.models.diffusion import shipped
+from tools.benchmarks.tiles import borders, by_tiles, last, seam
 from toys import TABLE, SmoothnessPrior, network_denoiser, photograph
 
 SAMPLE = Path(__file__).resolve().parent.parent / "workflows" / "dmap_sample.png"

@@ -9,16 +9,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.models import QualityNet, load_model, save_model
-from dmap.training import guide, judge, quality
-from dmap.training.__main__ import main
-from dmap.training.assess import assess, monotone, uphill
-from dmap.training.data import Crops, heldout_names, list_photos
-from dmap.training.degrade import gaussian_blur, gaussian_noise, jpeg, resample
-from dmap.training.denoiser import draw_timesteps
-from dmap.training.draw import Degrader, Draws, OtherDegrader
-from dmap.training.judge import label as judge_label
-from dmap.training.quality import attack, calibrate, correlation, label, uphill_error
+from tools.training import guide, judge, quality
+from tools.training.__main__ import main
+from tools.training.assess import assess, monotone, uphill
+from tools.training.data import Crops, heldout_names, list_photos
+from tools.training.denoiser import draw_timesteps
+from tools.training.draw import Degrader, Draws, OtherDegrader
+from tools.training.judge import label as judge_label
+from tools.training.quality import attack, calibrate, correlation, label, uphill_error
 from toys import SmoothnessPrior, photograph
 
 

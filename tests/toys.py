@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dmap.denoiser import Denoiser, from_network
+from dmap.method.denoiser import Denoiser, from_network
+from dmap.method.schedule import scaled_linear_betas, sigmas_from_betas
 from dmap.priors import Prior, PriorInfo
 from dmap.priors.logistic import LogisticMap
-from dmap.schedule import scaled_linear_betas, sigmas_from_betas
 
 TABLE = sigmas_from_betas(scaled_linear_betas())
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..pictures import FAULTS, read_upright
+from ..image.files import FAULTS, read_upright
 
 WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

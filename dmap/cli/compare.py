@@ -16,10 +16,10 @@ from ..compare.judges import JUDGES
 from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
-from ..fidelity import FIDELITIES
+from ..method.fidelity import FIDELITIES
+from ..method.rules import RULES
+from ..method.solvers import SOLVERS
 from ..priors import Prior, WeightStore, load_prior
-from ..rules import RULES
-from ..solvers import SOLVERS
 from . import common
 
 NAME = "compare"

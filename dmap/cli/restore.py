@@ -9,25 +9,25 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import memory
-from ..ascent import Ascent, AscentSettings
-from ..chain import Chain
-from ..decoding import Decoding
-from ..denoiser import Denoiser
-from ..detail import DETAILS, with_detail
-from ..diffusers_adapter import from_diffusers, load_single_file
-from ..diffusion import LatentDiffusion, shipped
-from ..fidelity import FIDELITIES, fidelity
-from ..gradients import AUTO, GRADIENTS
-from ..layout import Layout
-from ..objective import Objective
-from ..path import Path as LatentPath
+from ..image.detail import DETAILS, with_detail
+from ..image.layout import Layout
+from ..image.tiles import lay_out, tiled_fidelity, tiled_prior
+from ..memory.decoding import Decoding
+from ..memory.plan import free_bytes, plan_path
+from ..method.ascent import Ascent, AscentSettings
+from ..method.chain import Chain
+from ..method.denoiser import Denoiser
+from ..method.fidelity import FIDELITIES, fidelity
+from ..method.gradients import AUTO, GRADIENTS
+from ..method.objective import Objective
+from ..method.path import Path as LatentPath
+from ..method.rules import RULES
+from ..method.schedule import Schedule
+from ..method.solvers import SOLVERS, make_solver, round_trip_error
+from ..models.diffusers_adapter import from_diffusers, load_single_file
+from ..models.diffusion import LatentDiffusion, shipped
 from ..presets import PRESETS, Value, values
 from ..priors import WeightStore, check_gradient, load_prior
-from ..rules import RULES
-from ..schedule import Schedule
-from ..solvers import SOLVERS, make_solver, round_trip_error
-from ..tiles import lay_out, tiled_fidelity, tiled_prior
 from . import common
 
 NAME = "restore"
@@ -201,14 +201,14 @@ def _prepare(
     ratio, decoding = photograph.shape[-1] // latent.shape[-1], Decoding(model.decode, model.decoder)
     denoise, decode = lay_out(model.denoise, decoding, layout, ratio, latent, photograph)
     path = _invert(denoise, latent, schedule, str(settings["solver"]), float(settings["max_error"]))
-    strategy, note = memory.plan_path(
+    strategy, note = plan_path(
         str(settings["gradient"]),
         path,
         model.denoise,
         decoding,
         objective,
         layout.tile // ratio,
-        lambda _: memory.free_bytes(model.device),
+        lambda _: free_bytes(model.device),
     )
     path, detail = with_detail(path, str(settings["detail"]), photograph, decode)
     ascent = Ascent(Chain(path, denoise, decode, strategy, decoding, detail), objective, climb)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..chain import Chain, checkpoint_calls, keep_activations
-from ..diffusion import shipped
+from ..method.chain import Chain, checkpoint_calls, keep_activations
+from ..method.schedule import Schedule
+from ..method.solvers import make_solver
 from ..models import load_model
-from ..schedule import Schedule
-from ..solvers import make_solver
+from ..models.diffusion import shipped
 from .inputs import checksum
 from .plan import Plan
 

@@ -11,9 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..pictures import FAULTS, read_upright
-from ..training.data import SUFFIXES, to_tensor
-from ..training.degrade import gaussian_blur, gaussian_noise, jpeg
+from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
+from ..image.files import FAULTS, SUFFIXES, read_upright, to_tensor
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
 

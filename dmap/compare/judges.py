@@ -17,7 +17,7 @@ INFO = PriorInfo(
     min_size=64,
     licence="MIT (code), CC0-1.0 (weights)",
     commercial_use=True,
-    source="trained for this pack: python -m dmap.training judge",
+    source="trained for this pack: python -m tools.training judge",
 )
 
 

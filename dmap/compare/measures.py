@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..fidelity import fidelity
+from ..method.fidelity import fidelity
 
 MEASURES = ("psnr", "ssim", "ms_ssim")
 """Against the undegraded photograph, where it was degraded here: judges that no model was made to please."""

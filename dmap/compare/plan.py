@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..fidelity import FIDELITIES
-from ..rules import RULES
-from ..solvers import SOLVERS
+from ..method.fidelity import FIDELITIES
+from ..method.rules import RULES
+from ..method.solvers import SOLVERS
 from .inputs import DEGRADATIONS
 
 # What decides an optimised image beside the photograph, the prior and the level.

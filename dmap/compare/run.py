@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..ascent import Ascent, AscentSettings
-from ..chain import Chain
-from ..fidelity import fidelity
-from ..objective import Objective, Terms
+from ..method.ascent import Ascent, AscentSettings
+from ..method.chain import Chain
+from ..method.fidelity import fidelity
+from ..method.objective import Objective, Terms
 from ..priors import Prior, check_gradient
 from .folder import Cell, Folder, Input
 from .inputs import Photograph, Skipped, degrade, from_bytes, shown, to_bytes

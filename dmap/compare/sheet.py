@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..plot import BACKGROUND, GRID, INK, as_batch
+from ..image.plot import BACKGROUND, GRID, INK, as_batch
 from .folder import Folder
 from .results import Results
 from .statistics import cross_scores

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..training.degrade import gaussian_blur, gaussian_noise
+from ..degradations.synthetic import gaussian_blur, gaussian_noise
 from .folder import Folder, read_json, write_json, write_text
 from .inputs import from_bytes, shown, to_bytes
 from .pages import data_uri, page

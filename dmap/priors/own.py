@@ -18,7 +18,7 @@ INFO = PriorInfo(
     min_size=QualityNet.min_size,
     licence="MIT (code), CC0-1.0 (weights)",
     commercial_use=True,
-    source="trained for this pack: python -m dmap.training quality",
+    source="trained for this pack: python -m tools.training quality",
 )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import comfy.model_sampling
-import torch
 from torch import Tensor
 
+from . import features
 from .session import HostPath
 
 
@@ -25,6 +25,8 @@ def noise_table(model: Any, node: str) -> Tensor:
             "connect a Stable Diffusion 1.x, 2.x or XL model with eps- or v-prediction, or the model of DMAP Load Demo "
             "Models"
         )
+    if features.lacks_gradient(model.model.diffusion_model):
+        raise ValueError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
     if getattr(model.model, "concat_keys", ()):
         raise ValueError(
             f"{node}, socket 'model': inpainting and edit models ({kind}) are not supported; use a base model"
@@ -65,8 +67,7 @@ def check_vae(vae: Any, node: str) -> None:
     """Raise ValueError unless the VAE decodes latents to images by the convention that decoding here relies on."""
     if getattr(vae, "first_stage_model", None) is None:
         raise ValueError(f"{node}, socket 'vae': the checkpoint holds no VAE; load one with Load VAE")
-    probe = torch.tensor([-0.5, 0.0, 0.5])
-    if vae.latent_dim != 2 or vae.output_channels != 3 or not torch.equal(vae.process_output(probe), (probe + 1) / 2):
+    if vae.latent_dim != 2 or vae.output_channels != 3 or not features.decodes_pictures(vae):
         raise ValueError(f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported")
 
 

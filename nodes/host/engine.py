@@ -8,11 +8,11 @@ from typing import Any
 from comfyui_version import __version__ as host_version
 from torch import Tensor
 
-from ...dmap.chain import Chain
 from ...dmap.compare.inputs import Photograph, checksum, shown
 from ...dmap.compare.plan import Plan, digest
-from ...dmap.path import Path
-from ...dmap.tiles import lay_out
+from ...dmap.image.tiles import lay_out
+from ...dmap.method.chain import Chain
+from ...dmap.method.path import Path
 from .session import Session
 
 

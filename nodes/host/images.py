@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -15,6 +14,8 @@ import torch
 from PIL import Image
 from server import PromptServer
 from torch import Tensor, nn
+
+from . import features
 
 PREVIEW_SIDE = 512
 
@@ -46,12 +47,6 @@ def to_image_socket(image: Tensor) -> Tensor:
     return shown.to(comfy.model_management.intermediate_device()).contiguous()
 
 
-def crop_as_encoder(image: Tensor, vae: Any) -> Tensor:
-    """Crop (B, 3, H, W) exactly as the host's VAE Encode did when sides are not multiples of the latent grid."""
-    cropped: Tensor = vae.vae_encode_crop_pixels(image.movedim(1, -1)).movedim(-1, 1)
-    return cropped
-
-
 def to_pil(image: Tensor) -> Image.Image:
     """(3, H, W) in [0, 1] -> an 8-bit picture."""
     array = image.detach().clamp(0, 1).mul(255).round().byte().movedim(0, -1).cpu().numpy()
@@ -80,7 +75,7 @@ class Progress:
     def update(self, done: int, image: Tensor | None = None) -> None:
         """Show ``done`` of the total, and the image (B, 3, H, W) if one is given."""
         preview = None
-        if image is not None:
+        if image is not None and features.previews_wanted():
             one = image[:1, :3]
             scale = PREVIEW_SIDE / max(one.shape[-2:])
             if scale < 1:  # before it becomes a picture: a large one would take longer than the iteration

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ...dmap.degradations import Composed, Degradation, Inpaint
-from ...dmap.layout import Layout
-from ...dmap.path import Path
-from ...dmap.regions import feathered
-from .images import channels_first, crop_as_encoder, from_image_socket
+from ...dmap.image.layout import Layout
+from ...dmap.image.regions import feathered
+from ...dmap.method.path import Path
+from .features import crop_as_encoder
+from .images import channels_first, from_image_socket
 from .session import HostPath
 
 PHOTOGRAPH, KNOWN = "dmap_photograph", "dmap_known"

@@ -11,17 +11,18 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...dmap.decoding import HALO, TILES, Decoding
-from ...dmap.memory import OVERHEAD, SHARE, WORKSPACE
-from ...dmap.path import Path
+from ...dmap.memory.decoding import HALO, TILES, Decoding
+from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
+from ...dmap.method.path import Path
 from ...dmap.priors import Prior, PriorInfo
-from .autograd import differentiable, plain
+from . import features
+from .weights import held, plain
 
 Result = TypeVar("Result")
 
-# Bytes of tensors at the peak of a backward pass in fp32 (`python -m benchmarks.shapes` counts them): a U-Net call with
-# PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE decode per
-# image pixel, whole and by blocks. What is asked for before the networks can be measured.
+# Bytes of tensors at the peak of a backward pass in fp32 (`python -m tools.benchmarks.shapes` counts them): a U-Net
+# call with PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE
+# decode per image pixel, whole and by blocks. What is asked for before the networks can be measured.
 UNET_BYTES_PER_POSITION = 400_000
 XL_BYTES_PER_POSITION = {2048: 670_000}
 VAE_BYTES_PER_PIXEL, VAE_BYTES_BY_BLOCKS = 24_000, 11_000
@@ -82,7 +83,7 @@ class Session:
         latent: (B, C, H, W) float32 in the model's scale.
         device: where all of it runs.
         to_vae: latent in the model's scale -> the scale of the LATENT socket.
-        modules: the networks behind all this.
+        patchers: of the networks behind all this.
     """
 
     denoise: Callable[[Tensor, Tensor], Tensor]
@@ -91,28 +92,23 @@ class Session:
     latent: Tensor
     device: torch.device
     to_vae: Callable[[Tensor], Tensor]
-    modules: tuple[Any, ...] = ()
+    patchers: tuple[Any, ...] = ()
 
     def room(self, wanted: int) -> int:
         """Ask the host for so many bytes, other models may have to go for them; returns how many are free."""
-        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, self.modules)]
+        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, self.patchers)]
         comfy.model_management.free_memory(wanted, self.device, mine)
-        return int(comfy.model_management.get_free_memory(self.device))
+        return features.free_memory(self.patchers[0], self.device)
 
 
-def _is_of(loaded: Any, modules: Sequence[Any]) -> bool:
+def _is_of(loaded: Any, patchers: Sequence[Any]) -> bool:
     """Whether a model that the host has loaded is one of these."""
-    return any(getattr(loaded.model, "model", None) is module for module in modules)
+    return any(getattr(loaded.model, "model", None) is patcher.model for patcher in patchers)
 
 
 def check_interrupt() -> None:
     """Raise the host's interrupt exception if the user asked to stop."""
     comfy.model_management.throw_exception_if_processing_interrupted()
-
-
-def is_interrupt(error: BaseException) -> bool:
-    """Whether an exception is the host's way to say that the user asked to stop."""
-    return isinstance(error, comfy.model_management.InterruptProcessingException)
 
 
 def score(prior: HostPrior, image: Tensor) -> list[float]:
@@ -130,7 +126,7 @@ def score(prior: HostPrior, image: Tensor) -> list[float]:
 def path_latent(path: HostPath) -> Tensor:
     """The clean latent of a path on the scale of the LATENT socket."""
     with torch.inference_mode(False), torch.no_grad():
-        latent: Tensor = path.model.model.process_latent_out(path.path.latent)
+        latent: Tensor = path.model.model.process_latent_out(path.path.latent.clone())
         return latent
 
 
@@ -201,51 +197,82 @@ def run(
         vae: the VAE socket's value, if the body decodes.
         patchers: further patchers that the body needs, such as a prior's.
         tile: latent positions a side of the tiles that networks see; 0 = they see all of the latent.
+
+    Raises:
+        ValueError: if the host cannot hold the model still, or computes a part of it by something without a gradient.
+        MemoryError: if the weights do not fit on the device.
     """
-    with torch.inference_mode(False), torch.no_grad():
-        patcher = model.get_non_dynamic_delegate() if getattr(model, "is_dynamic", bool)() else model.clone()
+    with torch.inference_mode(False), torch.no_grad(), features.differentiable_operations():
+        patcher = model.clone()
         patcher.model_options.setdefault("transformer_options", {})["optimized_attention_override"] = _attention
         others = [*([vae.patcher] if vae is not None else []), *patchers]
         patcher.set_additional_models("dmap", others)
         guider = comfy.samplers.CFGGuider(patcher)
-        guider.inner_set_conds({"positive": plain(positive)})
+        try:
+            guider.inner_set_conds({"positive": plain(positive)})
+        except RuntimeError as error:
+            if not features.is_dynamic(patcher):
+                raise
+            raise ValueError(features.NO_HOOKS) from error
         guider.set_cfg(1.0)
-        comfy.model_management.load_models_gpu(
-            [patcher, *others],
-            memory_required=_memory(latent, model, vae, tile, patcher.load_device),
-            force_full_load=True,
-        )
+        # With hooks the host has exchanged a model whose weights it pages.
+        patcher = guider.model_patcher
+        needed = _memory(latent, model, vae, tile, patcher.load_device)
+        # Their weights come into memory of our own, see weights.py.
+        needed += sum(other.model_size() for other in (patcher, *others) if features.is_dynamic(other))
+        comfy.model_management.load_models_gpu([patcher, *others], memory_required=needed, force_full_load=True)
 
         def inner(wrap: Any, extra: dict[str, Any], latent_image: Tensor) -> Result:
             # What the conditioning brings along, such as ControlNets, the host has loaded as well by now.
-            brought = [loaded.model for loaded in guider.loaded_models if hasattr(loaded, "model")]
-            roots = [wrap.inner_model, *(other.model for other in others), *brought]
-            with differentiable(*roots):
-                return body(_session(wrap, extra, latent_image, vae, patcher.load_device, roots))
+            brought = [loaded for loaded in guider.loaded_models if hasattr(loaded, "model")]
+            networks = list({id(other.model): other for other in (patcher, *others, *brought)}.values())
+            changing = [patcher] if "registered_hooks" in extra["model_options"] else []
+            still = [other for other in networks if other not in changing]
+            with held(still, changing, watched=[other for other in still if other is not patcher]) as hold:
+                return body(_session(wrap, extra, latent_image, vae, patcher.load_device, networks, hold))
 
         sampler = _Body(inner)
         clean = latent.clone().float()
-        guider.sample(torch.zeros_like(clean), clean, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True)
+        try:
+            guider.sample(torch.zeros_like(clean), clean, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True)
+        except RuntimeError as error:
+            operation = features.without_gradient(error)
+            if operation is None:
+                raise
+            raise ValueError(features.NO_GRADIENT.format(operation)) from error
         result: Result = sampler.result
         return result
 
 
 def _session(
-    wrap: Any, extra: dict[str, Any], latent: Tensor, vae: Any, device: torch.device, modules: Sequence[Any]
+    wrap: Any,
+    extra: dict[str, Any],
+    latent: Tensor,
+    vae: Any,
+    device: torch.device,
+    patchers: Sequence[Any],
+    hold: Callable[[], None],
 ) -> Session:
+    """Nothing handed to the host is ours any more, and nothing of the host's is kept: both sides get copies."""
     base = wrap.inner_model
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:
         check_interrupt()
-        levels = sigma.to(u.device, torch.float32).expand(u.shape[0])
-        out: Tensor = wrap(u, levels, model_options=extra["model_options"], seed=extra.get("seed"))
-        return out.to(u.dtype)
+        hold()
+        levels = sigma.to(u.device, torch.float32).expand(u.shape[0]).clone()
+        out: Tensor = wrap(u.clone(), levels, model_options=extra["model_options"], seed=extra.get("seed"))
+        return out.to(u.dtype, copy=True)
 
     def decode(z: Tensor) -> Tensor:
         check_interrupt()
-        hidden = base.process_latent_out(z).to(vae.device, vae.vae_dtype)
+        hold()
+        hidden = base.process_latent_out(z.clone()).to(vae.device, vae.vae_dtype)
         image: Tensor = vae.first_stage_model.decode(hidden).float().to(device)
         return (image + 1) / 2
+
+    def to_vae(z: Tensor) -> Tensor:
+        hidden: Tensor = base.process_latent_out(z.clone())
+        return hidden
 
     return Session(
         denoise=denoise,
@@ -253,6 +280,6 @@ def _session(
         table=base.model_sampling.sigmas.detach().clone().cpu().double(),
         latent=latent.clone().float(),
         device=device,
-        to_vae=base.process_latent_out,
-        modules=tuple(modules),
+        to_vae=to_vae,
+        patchers=tuple(patchers),
     )

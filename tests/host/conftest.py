@@ -1,4 +1,4 @@
-"""One real ComfyUI server for all tests of this folder."""
+"""One real ComfyUI server for all tests of this folder; with ``DMAP_YOUNG_HOST=1`` it has the habits of young ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from scripts import workflow
-from scripts.host import HostError, Server, host_folder
+from tools.host import workflow
+from tools.host.server import HostError, Server, host_folder
 
 HERE = Path(__file__).resolve().parent
+YOUNG = bool(os.environ.get("DMAP_YOUNG_HOST"))
+"""Whether the host is to behave as young ones do; then the tests of those habits are collected as well."""
+collect_ignore = [] if YOUNG else ["test_young_host.py"]
 ROOT = HERE.parent.parent
 WORKFLOWS = ROOT / "workflows"
 
@@ -25,7 +28,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server with the pack and the test-only nodes. Without a ComfyUI the tests fail, they are not skipped."""
     host_folder()
     base = tmp_path_factory.mktemp("comfyui")
-    with Server(base, packs=[HERE / "dmap_test_nodes"]) as running:
+    packs = [HERE / "dmap_test_nodes", *([HERE / "dmap_young_host"] if YOUNG else [])]
+    with Server(base, packs=packs, arguments=["--preview-method", "auto"]) as running:
         with Image.open(WORKFLOWS / "dmap_sample.png") as photograph:
             photograph.crop((160, 60, 288, 188)).save(base / "input" / "small.png")
             photograph.crop((100, 40, 233, 171)).save(base / "input" / "odd.png")
@@ -49,7 +53,7 @@ def sd15(server: Server) -> str:
     file = ROOT / ".cache" / "random_sd15.safetensors"
     if not file.exists():
         # In a process of its own: it imports the host's modules.
-        subprocess.run([sys.executable, "-m", "scripts.random_sd15", str(file)], check=True, cwd=ROOT)
+        subprocess.run([sys.executable, "-m", "tools.host.random_sd15", str(file)], check=True, cwd=ROOT)
     target = server.base / "models" / "checkpoints" / file.name
     if not target.exists():
         os.symlink(file, target)

@@ -28,11 +28,12 @@ import utils.install_util  # noqa: E402, F401  # the host's, before anything els
 
 comfy.options.enable_args_parsing()
 import comfy.model_management as host  # noqa: E402
+import comfy.model_patcher  # noqa: E402
 import comfy.utils  # noqa: E402
 from comfyui_dmap.dmap.priors import WeightStore, load_prior  # noqa: E402
 from comfyui_dmap.dmap.priors.compose import MixedPrior, MultiScalePrior  # noqa: E402
 from comfyui_dmap.nodes.host import files, models, session  # noqa: E402
-from comfyui_dmap.nodes.host.autograd import differentiable  # noqa: E402
+from comfyui_dmap.nodes.host.weights import held  # noqa: E402
 
 from pretend_device import DEVICE  # noqa: E402
 from toys import photograph  # noqa: E402
@@ -70,7 +71,8 @@ def gradient_of_inference_tensors() -> float:
     assert all(tensor.is_inference() for tensor in moved.parameters())
     found = []
     for prior in (usual, moved):
-        with torch.inference_mode(False), torch.enable_grad(), differentiable(prior):
+        patcher = comfy.model_patcher.ModelPatcher(prior, torch.device("cpu"), torch.device("cpu"))
+        with torch.inference_mode(False), torch.enable_grad(), held([patcher]):
             image = IMAGE.clone().requires_grad_(True)
             found.append(torch.autograd.grad(prior(image).sum(), image)[0])
     return float((found[0] - found[1]).abs().max())

@@ -13,17 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dmap import empty_text
 from dmap.cli import main
-from dmap.diffusers_adapter import (
-    ARCHITECTURES,
-    Architecture,
-    from_diffusers,
-    load_single_file,
-)
-from dmap.diffusion import LatentDiffusion
-from dmap.empty_text import Conditioning
-from scripts.host import ROOT, Server
+from dmap.models import empty_text
+from dmap.models.diffusers_adapter import ARCHITECTURES, Architecture, from_diffusers, load_single_file
+from dmap.models.diffusion import LatentDiffusion
+from dmap.models.empty_text import Conditioning
+from tools.host.server import ROOT, Server
 
 
 def _load_probe() -> Any:

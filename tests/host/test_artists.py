@@ -9,8 +9,8 @@ import pytest
 
 from dmap.presets import PRESETS
 from hostgraphs import Restoration, read, trace
-from scripts import workflow
-from scripts.host import HostError, Server
+from tools.host import workflow
+from tools.host.server import HostError, Server
 
 both_models = pytest.mark.parametrize("models", ["demo", "sd"])
 

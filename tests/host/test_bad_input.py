@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.host import HostError, Server
+from tools.host.server import HostError, Server
 
 
 def graph_for(tools: dict[str, Any], image: str = "small.png", model: str = "EPS") -> tuple[Any, dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hostgraphs import Restoration, read, restore, tiny, trace
-from scripts.host import Server
+from tools.host.server import Server
 
 
 def test_batches_and_unusual_references(server: Server, tools: dict[str, Any]) -> None:

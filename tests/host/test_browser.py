@@ -12,7 +12,7 @@ import pytest
 from browser import SCREENSHOTS, chromium, needs_chromium
 
 from dmap.presets import PRESETS
-from scripts.host import ROOT, Server
+from tools.host.server import ROOT, Server
 
 SAMPLES = ("dmap_sample.png", "dmap_old_sample.png")
 VALUES = "() => window.app.graph.serialize().nodes.filter(n => n.type.startsWith('DMAP')).map(n => n.widgets_values)"

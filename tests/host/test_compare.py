@@ -14,8 +14,8 @@ from comparetoys import LevelPrior, comparison
 from dmap.cli import main
 from dmap.compare import results
 from dmap.compare.folder import Folder
-from scripts import workflow
-from scripts.host import HostError, Server
+from tools.host import workflow
+from tools.host.server import HostError, Server
 
 SETTINGS = {
     "folder": "compare", "levels": "0.02", "tolerance": 0.5, "searches": 3, "iterations": 2, "fidelity": "nlpd_colour",

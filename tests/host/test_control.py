@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from hostgraphs import Restoration, read, restore, tiny, trace
-from scripts import workflow
-from scripts.host import HostError, Server
-from scripts.listen import Listener
+from tools.host import workflow
+from tools.host.listen import Listener
+from tools.host.server import HostError, Server
 
 LINE = re.compile(
     r"iteration (\d+) of 3: objective (-?[\d.]+), quality ([\d.]+), distance ([\d.]+), (\d+ s|\d+ min) left\n"
@@ -49,6 +49,22 @@ def test_previews_terms_and_time_left(server: Server, tools: dict[str, Any], til
     pictures = [np.asarray(preview.convert("RGB").resize((75, 69)), dtype=float) / 255 for preview in heard.previews]
     assert all(np.abs(picture - photograph).mean() < 0.1 for picture in pictures)
     assert np.abs(pictures[-5] - pictures[-2]).max() > 0.02  # from the ascent's first to its last
+
+
+def test_no_previews_where_the_host_wants_none(server: Server, tools: dict[str, Any]) -> None:
+    heard = {}
+    for method in ("none", "auto"):  # the last one as the other tests want it
+        made = Restoration(tools)
+        made.image = (made.graph.add("DMAPTestPreviewMethod", image=made.image, method=method), 0)
+        best = made.optimise(seed=31)
+        made.graph.add("PreviewImage", images=made.decode(best))
+        with Listener(server) as listener:
+            prompt_id = server.queue(made.graph.prompt, listener.client)
+            server.wait(prompt_id)
+            listener.wait(prompt_id)
+        heard[method] = len(listener.previews)
+    assert heard["none"] == 0
+    assert heard["auto"] > 0
 
 
 def test_an_interrupt_gives_the_best_to_the_graph(server: Server, demo_prompt: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dmap.memory import gib
-from scripts.host import Server
+from dmap.memory.plan import gib
+from tools.host.server import Server
 
 HERE = Path(__file__).resolve().parent
 

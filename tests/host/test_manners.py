@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hostgraphs import SMALL, ksampler, pixels, restore, tiny, trace
-from scripts import workflow
-from scripts.host import Server
+from tools.host import workflow
+from tools.host.server import Server
 
 
 @pytest.mark.parametrize("models", ["tiny", "demo"])

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from hostgraphs import SMALL, restore, tiny, trace
-from scripts import workflow
-from scripts.host import Server
+from tools.host import workflow
+from tools.host.server import Server
 
 
 @pytest.mark.parametrize("kind", ["EPS", "V_PREDICTION"])

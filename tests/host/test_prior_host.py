@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch.utils.backend_registration
 
-from scripts.host import ROOT, host_folder
+from tools.host.server import ROOT, host_folder
 
 HERE = Path(__file__).resolve().parent
 AWAY, HERE_AGAIN = ["pretend"], ["cpu"]

@@ -18,8 +18,8 @@ from dmap.priors.compose import MultiScalePrior
 from dmap.priors.pyiqa_adapter import build
 from dmap.priors.random_weights import RandomFiles
 from hostgraphs import SMALL, restore, tiny, trace
-from scripts import workflow
-from scripts.host import ROOT, HostError, Server
+from tools.host import workflow
+from tools.host.server import ROOT, HostError, Server
 
 CNNIQA = "CNNIQA_koniq10k-e6f14c91.pth"
 MIXTURE = "host_test.json"

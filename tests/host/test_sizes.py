@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hostgraphs import Restoration, read, trace
-from scripts.host import Server
+from tools.host.server import Server
 
 
 def test_tiles_of_stable_diffusion(server: Server, tools: dict[str, Any]) -> None:

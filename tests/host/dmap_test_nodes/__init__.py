@@ -8,7 +8,7 @@ from .images import Halves, Spoil, SpoilLatent
 from .models import FullXL, NoConditioning, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
 from .priors import Opposite
-from .probes import Compare, Fingerprint, Probe
+from .probes import Compare, Fingerprint, PreviewMethod, Probe
 from .texts import EmptyText
 from .witness import Testimony, Witness
 
@@ -36,6 +36,7 @@ class TestNodes(ComfyExtension):
             Halves,
             Compare,
             Opposite,
+            PreviewMethod,
         ]
 
 

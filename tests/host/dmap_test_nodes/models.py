@@ -65,7 +65,8 @@ def built(
         randomise(module, seed)
         if calmed:
             calm(module)
-    patcher = comfy.model_patcher.ModelPatcher(
+    kind_of_patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)  # since 2026
+    patcher = kind_of_patcher(
         model,
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),

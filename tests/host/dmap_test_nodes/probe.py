@@ -21,7 +21,7 @@ def probe(
     ``package`` is where dmap is: "dmap", or inside the module name that the host gave the pack.
     """
     chain, schedules, solvers = (
-        importlib.import_module(f"{package}.{name}") for name in ("chain", "schedule", "solvers")
+        importlib.import_module(f"{package}.method.{name}") for name in ("chain", "schedule", "solvers")
     )
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(5))
     found = {}

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+import comfy.cli_args
 import folder_paths
 import torch
 from comfy_api.latest import io, ui
@@ -102,3 +103,20 @@ class Compare(io.ComfyNode):
                 part = difference[where]
                 found[name] = {"max": float(part.max()), "mean": float(part.mean())} if len(part) else None
         return io.NodeOutput(ui=ui.PreviewText(json.dumps(found)))
+
+
+class PreviewMethod(io.ComfyNode):
+    """Sets what ``--preview-method`` sets, as young hosts do from prompt to prompt; hands the image on."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestPreviewMethod",
+            inputs=[io.Image.Input("image"), io.Combo.Input("method", options=["none", "auto"])],
+            outputs=[io.Image.Output("same")],
+        )
+
+    @classmethod
+    def execute(cls, image: torch.Tensor, method: str) -> io.NodeOutput:
+        comfy.cli_args.args.preview_method = comfy.cli_args.LatentPreviewMethod(method)
+        return io.NodeOutput(image)

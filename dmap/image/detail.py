@@ -1,0 +1,151 @@
+"""What the autoencoder loses of a photograph, and how much of it belongs to the restored image.
+
+G(z) = D(latent(z)) + a (y - D(E(y))): with a = 1 an ascent begins at the photograph itself, with a = 0 at the
+autoencoder's round trip, which has lost fine detail and noise alike. How much of it is noise can be estimated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..method.chain import Decoder
+from ..method.path import Path
+
+AUTO = "auto"
+DETAILS = (AUTO, "0", "0.25", "0.5", "0.75", "1")
+"""The choices by name: an estimate for each image, or a share for all of them."""
+LEAST_LIMIT, MOST = 0.25, 0.75
+"""What "auto" takes at most: of a photograph with strong blocks of JPEG, and of one without any.
+
+Blocks are no noise, and the autoencoder loses some of them as well (docs/evidence.md has the measurement)."""
+
+
+def lost(photograph: Tensor, round_trip: Tensor, known: Tensor | None = None) -> Tensor:
+    """photograph - decode(encode(photograph)), (B, 3, h, w), 0 where nothing is known.
+
+    That is fine detail and noise alike: the autoencoder cannot tell them apart.
+
+    Args:
+        photograph, round_trip: (B, 3, h, w).
+        known: (1 or B, 1, h, w) in [0, 1]; what lies in a hole or a scratch is no detail.
+    """
+    difference = photograph - round_trip
+    return difference if known is None else difference * known
+
+
+def noise_deviation(image: Tensor) -> Tensor:
+    """Standard deviation of white noise in each image, (B,), from the median of the finest diagonal differences.
+
+    Donoho and Johnstone (1994): structure is rare among the finest Haar coefficients, and so the median of their
+    magnitudes is that of the noise alone, 0.6745 of its deviation.
+
+    Args:
+        image: (B, 3, h, w), sides at least 2; each colour has its own noise, and the root mean square is returned.
+    """
+    height, width = (side - side % 2 for side in image.shape[-2:])
+    even, odd = image[..., 0:height:2, :width], image[..., 1:height:2, :width]
+    diagonal = (even[..., 0::2] - even[..., 1::2] - odd[..., 0::2] + odd[..., 1::2]) / 2
+    deviation = diagonal.abs().flatten(2).median(dim=2).values / 0.6745
+    return deviation.square().mean(dim=1).sqrt()
+
+
+def _steps(lines: Tensor) -> Tensor:
+    """Mean step between columns by their position in blocks of 8, (B, 8), of (B, h, w) with w at least 11.
+
+    A step is the difference of neighbours less that of the pairs beside them, which a slope has as well; clipped, so
+    that a few edges do not count for more than many blocks.
+    """
+    difference = lines[..., 1:] - lines[..., :-1]
+    step = (difference[..., 1:-1] - (difference[..., :-2] + difference[..., 2:]) / 2).abs().clamp(max=0.1)
+    blocks = step.shape[-1] // 8
+    return step[..., : 8 * blocks].reshape(*step.shape[:2], blocks, 8).mean(dim=(1, 2))
+
+
+def blockiness(image: Tensor) -> Tensor:
+    """How much larger steps are at the borders of 8 px blocks than elsewhere, (B,); 0 without blocks.
+
+    After Wang, Sheikh and Bovik (2002), for blocks that begin anywhere, since photographs are cropped: the largest mean
+    of the eight positions against that of the others, of columns or rows, whichever is smaller. About 0.2 at a JPEG
+    quality of 85, 0.7 at 40, 1.5 at 15; below 0.2 without compression.
+
+    Args:
+        image: (B, 3, h, w) in [0, 1]; with sides below 64 there is too little to tell, and 0 is returned.
+    """
+    luminance = image.mean(dim=1)
+    if min(luminance.shape[-2:]) < 64:
+        return luminance.new_zeros(len(luminance))
+    found = []
+    for lines in (luminance, luminance.transpose(1, 2)):
+        steps = _steps(lines)
+        most = steps.amax(dim=1)
+        rest = (steps.sum(dim=1) - most) / 7
+        found.append((most - rest) / rest.clamp(min=1e-6))
+    return torch.minimum(*found)
+
+
+def largest_share(photograph: Tensor) -> Tensor:
+    """The most that "auto" takes of each photograph (B, 3, h, w): (B,), ``MOST`` down to ``LEAST_LIMIT`` with blocks.
+
+    The line is fitted to the best share of JPEG qualities from 15 to 85 on photographs for tuning.
+    """
+    return (1 - 0.75 * blockiness(photograph)).clamp(LEAST_LIMIT, MOST)
+
+
+def estimated_share(
+    photograph: Tensor, missing: Tensor, known: Tensor | None = None, most: Tensor | float | None = None
+) -> Tensor:
+    """The share of what was lost that is worth having, (B,) in [0, ``most``].
+
+    The autoencoder lets no white noise through, so what it lost is the sum of noise and detail, which know nothing of
+    one another: of its power the detail's share is 1 - (noise's variance) / (mean square of what was lost). With that
+    share the image is nearest to the original in the mean square (Wiener's estimate).
+
+    Args:
+        photograph: y, (B, 3, h, w) in [0, 1].
+        missing: y - D(E(y)), of the same shape.
+        known: (1 or B, 1, h, w) in [0, 1], 0 where ``missing`` is 0 because nothing is known.
+        most: the largest share to return, (B,) or one for all; ``largest_share`` if None.
+    """
+    limit = largest_share(photograph) if most is None else torch.as_tensor(most)
+    part = 1.0 if known is None else known.mean(dim=(1, 2, 3)).clamp(min=1e-6)
+    power = (missing.square().mean(dim=(1, 2, 3)) / part).clamp(min=1e-12)
+    return torch.minimum((1 - noise_deviation(photograph).square() / power).clamp(min=0), limit.to(power))
+
+
+def weighted(missing: Tensor, share: Tensor) -> Tensor:
+    """``missing`` (B, 3, h, w) times each image's share (B,)."""
+    return missing * share.to(missing).reshape(-1, 1, 1, 1)
+
+
+def with_detail(
+    path: Path, detail: str, photograph: Tensor, decode: Decoder, known: Tensor | None = None
+) -> tuple[Path, Tensor | None]:
+    """A path with the share of what was lost that is part of its picture.
+
+    Args:
+        path: of the photograph; where an earlier ascent has given it a share, "auto" keeps that.
+        detail: one of ``DETAILS``; "auto" takes ``estimated_share``.
+        photograph: (B, 3, h, w) in [0, 1].
+        decode: latent -> image.
+        known: as of ``lost``.
+
+    Returns:
+        The path, and what the chain is to add to the decoder's image, (B, 3, h, w) or None for nothing.
+
+    Raises:
+        ValueError: for another ``detail``.
+    """
+    if detail not in DETAILS:
+        raise ValueError(f"detail: got {detail!r}, choose one of {', '.join(DETAILS)}")
+    share = path.detail if detail == AUTO else path.scale.new_full((path.batch,), float(detail))
+    if share is not None and not bool(share.any()):
+        return replace(path, detail=share), None
+    with torch.no_grad():
+        round_trip = decode(path.latent)
+        missing = lost(photograph, round_trip, known)
+        if share is None:
+            share = estimated_share(photograph, missing, known)
+    return replace(path, detail=share), weighted(missing, share)

@@ -1,0 +1,1 @@
+"""What an iteration needs of memory, and the ways to need less."""

@@ -1,0 +1,185 @@
+"""A path: what inversion leaves and decoding needs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path as FilePath
+
+import torch
+from torch import Tensor
+
+from .. import tensorfile
+from ..image.layout import Layout
+from .schedule import Schedule
+
+FORMAT = "dmap-path"
+VERSION = "1"
+BESIDE = "beside."
+"""Before the names of tensors that are kept in a path's file and are no part of it."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """An inverted latent with all that its solver needs to sample it again.
+
+    Attributes:
+        solver: the solver's registered name.
+        schedule: the noise levels that were walked.
+        state: (S, B, C, H, W) the solver's state at ``schedule.sigmas[0]``; S = 1, or 2 for a pair.
+        latent: (B, C, H, W) the clean latent that was inverted.
+        scale: (B,) standard deviation of the inverted state; ``state / scale`` is the unit-variance variable that
+            the ascent moves.
+        residuals: (steps, B, C, H, W), or None for solvers that need none.
+        settings: the solver's numbers, such as EDICT's mixing.
+        start: the inverted state, once an ascent has moved ``state`` away from it; None before.
+        layout: how the picture lies on the latent grid.
+        detail: (B,) in [0, 1], the share of what the autoencoder lost that is part of the picture; None = none of it.
+    """
+
+    solver: str
+    schedule: Schedule
+    state: Tensor
+    latent: Tensor
+    scale: Tensor
+    residuals: Tensor | None = None
+    settings: dict[str, float] = field(default_factory=dict)
+    start: Tensor | None = None
+    layout: Layout = field(default_factory=Layout)
+    detail: Tensor | None = None
+
+    @property
+    def batch(self) -> int:
+        """Number of images."""
+        return self.state.shape[1]
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Path:
+        """The same path on another device, and in another floating dtype if one is given."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device=device, dtype=dtype or x.dtype)
+
+        return replace(
+            self,
+            state=move(self.state),
+            latent=move(self.latent),
+            scale=move(self.scale),
+            residuals=None if self.residuals is None else move(self.residuals),
+            start=None if self.start is None else move(self.start),
+            detail=None if self.detail is None else move(self.detail),
+        )
+
+    def with_state(self, state: Tensor) -> Path:
+        """The same path with another start, as the ascent leaves it."""
+        if state.shape != self.state.shape:
+            raise ValueError(f"state: got shape {tuple(state.shape)}, the path has {tuple(self.state.shape)}")
+        return replace(self, state=state, start=self.state if self.start is None else self.start)
+
+    def at(self, strength: float) -> Path:
+        """The path part of the way that an ascent went: 0 = the inverted photograph, 1 = all of it.
+
+        Raises:
+            ValueError: for a strength outside [0, 1].
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength: got {strength}, it must be from 0 (the photograph) to 1 (the full change)")
+        if self.start is None or strength == 1:
+            return self
+        return replace(self, state=torch.lerp(self.start, self.state, strength))
+
+    def image(self, index: int) -> Path:
+        """The path of one image of the batch."""
+        one = slice(index, index + 1)
+        return replace(
+            self,
+            state=self.state[:, one],
+            latent=self.latent[one],
+            scale=self.scale[one],
+            residuals=None if self.residuals is None else self.residuals[:, one],
+            start=None if self.start is None else self.start[:, one],
+            detail=None if self.detail is None else self.detail[one],
+        )
+
+    def save(self, file: str | os.PathLike[str], beside: Mapping[str, Tensor] | None = None) -> None:
+        """Write the path as safetensors, atomically; ``beside`` are further tensors to keep in the file, by name."""
+        tensors = {"sigmas": self.schedule.sigmas, "state": self.state, "latent": self.latent, "scale": self.scale}
+        if self.residuals is not None:
+            tensors["residuals"] = self.residuals
+        if self.start is not None:
+            tensors["start"] = self.start
+        if self.detail is not None:
+            tensors["detail"] = self.detail
+        meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
+        meta["layout"] = json.dumps(asdict(self.layout))
+        tensors |= {BESIDE + key: value for key, value in (beside or {}).items()}
+        tensorfile.write(file, tensors, meta)
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Path:
+        """Read a path that ``save`` wrote; raises as ``load_with`` does."""
+        return cls.load_with(file)[0]
+
+    @classmethod
+    def load_with(cls, file: str | os.PathLike[str]) -> tuple[Path, dict[str, Tensor]]:
+        """Read a path that ``save`` wrote, and what was kept beside it.
+
+        Raises:
+            ValueError: if the file is missing, damaged, of another kind or version, or its tensors do not fit
+                together.
+        """
+        name = FilePath(file).name
+        tensors, meta = tensorfile.read(file, "path file", "save the path again")
+        if meta.get("format") != FORMAT:
+            raise ValueError(f"path file {name}: it is not a path saved by DMAP; choose another file")
+        if meta.get("version") != VERSION:
+            raise ValueError(f"path file {name}: version {meta.get('version')} is not known here; update the pack")
+        missing = {"sigmas", "state", "latent", "scale"} - tensors.keys()
+        if missing:
+            raise ValueError(f"path file {name}: {', '.join(sorted(missing))} missing; save the path again")
+        path = cls(
+            solver=meta.get("solver", ""),
+            schedule=Schedule(tensors["sigmas"]),
+            state=tensors["state"],
+            latent=tensors["latent"],
+            scale=tensors["scale"],
+            residuals=tensors.get("residuals"),
+            settings=_numbers(meta.get("settings", "{}"), "settings", name),
+            start=tensors.get("start"),
+            layout=_layout(meta.get("layout", "{}"), name),
+            detail=tensors.get("detail"),
+        )
+        path._check(name)
+        return path, {key.removeprefix(BESIDE): x for key, x in tensors.items() if key.startswith(BESIDE)}
+
+    def _check(self, name: str) -> None:
+        shape = tuple(self.latent.shape)
+        fits = self.state.ndim == 5 and tuple(self.state.shape[1:]) == shape and self.scale.shape == shape[:1]
+        if self.residuals is not None:
+            fits = fits and tuple(self.residuals.shape) == (self.schedule.steps, *shape)
+        if self.start is not None:
+            fits = fits and self.start.shape == self.state.shape
+        if self.detail is not None:
+            fits = fits and self.detail.shape == shape[:1] and bool(((self.detail >= 0) & (self.detail <= 1)).all())
+        if not fits:
+            raise ValueError(f"path file {name}: its tensors' shapes do not fit together; save the path again")
+        others = (x for x in (self.start, self.residuals) if x is not None)
+        numbers = [self.state, self.latent, self.scale, *others]
+        if not all(torch.isfinite(x).all() for x in numbers):
+            raise ValueError(f"path file {name}: it holds numbers that are not finite; save the path again")
+
+
+def _numbers(text: str, what: str, name: str) -> dict[str, float]:
+    try:
+        return {str(key): value + 0 for key, value in json.loads(text).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"path file {name}: its {what} {text!r} are not valid; save the path again") from error
+
+
+def _layout(text: str, name: str) -> Layout:
+    numbers = _numbers(text, "layout's numbers", name)
+    try:
+        return Layout(**{key: int(value) for key, value in numbers.items()})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"path file {name}: its layout {text!r} is not valid; save the path again") from error

@@ -1,0 +1,63 @@
+"""A latent diffusion model as the method needs it, outside a host: denoiser, autoencoder, noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..method.chain import Decoder
+from ..method.denoiser import Denoiser, from_network
+from ..method.schedule import scaled_linear_betas, sigmas_from_betas
+from . import Autoencoder, load_model
+
+
+@dataclass(frozen=True)
+class LatentDiffusion:
+    """Frozen networks behind plain functions; their inputs and outputs are float32 whatever the networks' dtype.
+
+    Attributes:
+        denoise: D(u, sigma).
+        encode: image (B, 3, h, w) in [0, 1], sides multiples of ``multiple`` -> clean latent.
+        decode: clean latent -> image (B, 3, h, w), nominally in [0, 1], not clamped.
+        table: (T,) increasing noise levels.
+        multiple: what an image's sides must be multiples of, in pixels.
+        device: where the networks are.
+        decoder: the network behind ``decode``.
+        modules: all networks.
+    """
+
+    denoise: Denoiser
+    encode: Callable[[Tensor], Tensor]
+    decode: Decoder
+    table: Tensor
+    multiple: int
+    device: torch.device
+    decoder: nn.Module
+    modules: tuple[nn.Module, ...] = ()
+
+
+def shipped(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LatentDiffusion:
+    """The small models that come with the pack.
+
+    Raises:
+        ValueError: if their files are missing or damaged.
+    """
+    autoencoder = load_model("demo_autoencoder", kind="autoencoder", dtype=dtype).requires_grad_(False).to(device)
+    assert isinstance(autoencoder, Autoencoder)
+    network = load_model("demo_denoiser", kind="denoiser", dtype=dtype).requires_grad_(False).to(device)
+    table = sigmas_from_betas(scaled_linear_betas())
+
+    def encode(image: Tensor) -> Tensor:
+        return autoencoder.encode((image * 2 - 1).to(dtype)).float()
+
+    def decode(latent: Tensor) -> Tensor:
+        return (autoencoder.decode(latent.to(dtype)).float() + 1) / 2
+
+    denoise = from_network(network.to(memory_format=torch.channels_last), "v", table, dtype)
+    modules = (network, autoencoder)
+    return LatentDiffusion(
+        denoise, encode, decode, table, Autoencoder.downscale, torch.device(device), autoencoder, modules
+    )

@@ -1,0 +1,1 @@
+"""A real ComfyUI for demo, tests and benchmarks: fetched, started, driven and listened to."""

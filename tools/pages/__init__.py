@@ -1,0 +1,1 @@
+"""Generators of texts, pictures and samples that the pack carries."""
