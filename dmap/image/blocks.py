@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .noise import BLOCK, basis, fit_line
+from .shrink import FACTOR as NOISE_FACTOR
 from .shrink import shrink
 
 # ITU T.81, annex K: steps at quality 50 of luminance and colour, as every libjpeg scales them.
@@ -38,9 +39,11 @@ FACTOR, SHARE = 0.4, 0.5
 """Threshold in quantisation steps, and how far a coefficient may go from the middle of its cell: 0.5 is its border."""
 LEVELS = (0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 7.0, 8.5, 10.0, 12.0, 15.0, 20.0, 28.0)
 """Deviations of noise under the quantisation that are tried, in steps of 8 bit; the first is none."""
-BELIEVED = 1.2
-NOISE_FACTOR = 2.7
-LOWEST = [1, 2, 8, 9, 16]
+LEAST_RATIO = 0.4
+"""Deviation of the noise in steps of the coarse frequencies below which detail is taken for it. From there on the
+threshold rises to the full one at a ratio of 1: coarse cells have silenced a part of the noise."""
+COARSE = [1, 2, 8, 9, 16]
+"""Those frequencies."""
 NOISE_BINS, FLAT = 3, 0.2
 """Bins of the intensity, and the share of a bin's blocks that has little structure."""
 
@@ -187,11 +190,12 @@ def _smoothed(planes: Tensor, intensity: Tensor, steps: Tensor, top: int, left: 
     inner = (..., slice(top, None), slice(left, None))
     constant, slope = _quantised_noise(planes[inner], intensity[inner], steps)
     variance = constant[None, :, None, None] + slope[None, :, None, None] * intensity
-    believed = BELIEVED * variance.mean(dim=(0, 2, 3)).sqrt() >= steps[LOWEST].mean()
-    variance = variance * believed.to(variance)[None, :, None, None]
+    ratio = variance.mean(dim=(0, 2, 3)).sqrt() / steps[COARSE].mean()
+    share = torch.where(ratio >= LEAST_RATIO, (0.35 + 0.65 * ratio).clamp(max=1), torch.zeros_like(ratio))
+    variance = (NOISE_FACTOR * share).square()[None, :, None, None] * variance
     cells = (FACTOR * steps).square()[None, None, :, None, None]
-    smooth = shrink(planes, ((NOISE_FACTOR**2) * variance[:, :, None] + cells).sqrt())
-    limit = SHARE * steps + NOISE_FACTOR * variance.mean(dim=(0, 2, 3)).sqrt()[:, None]
+    smooth = shrink(planes, (variance[:, :, None] + cells).sqrt())
+    limit = SHARE * steps + variance.mean(dim=(0, 2, 3)).sqrt()[:, None]
     smooth[inner] = _into_cells(smooth[inner], planes[inner], limit)
     return smooth
 

@@ -1,11 +1,14 @@
-"""Noise taken away by thresholds on the discrete cosine transform (DCT) at every shift of its blocks.
+"""Noise taken away in the discrete cosine transform (DCT) of 8x8 blocks at every shift.
 
-Coifman and Donoho (1995), "Translation-invariant de-noising"; the average over all shifts is what a sliding window of
-8x8 gives. Each block counts by how few coefficients it keeps, so that the simple explanation wins (Guleryuz 2007,
-"Weighted averaging for denoising with overcomplete dictionaries").
+Coifman and Donoho (1995), "Translation-invariant de-noising": thresholds first. Then each coefficient is weighted by
+Wiener's rule, the result of the thresholds standing in for what is not known, as in BM3D's second step (Dabov et al.
+2007). Each block counts by how little noise it lets through (Guleryuz 2007, "Weighted averaging for denoising with
+overcomplete dictionaries").
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,11 @@ FACTOR = 2.7
 """Threshold in deviations of the noise."""
 STRIP = 128
 """Rows at a time; 64 coefficients a pixel would not fit into memory for a large photograph."""
+BORDER = BLOCK - 1
+
+Rule = Callable[[list[Tensor], Tensor], tuple[Tensor, Tensor]]
+"""Of the coefficients (n, 64, i, j) of some planes and what belongs to their places (n, 1 or 64, i, j): the
+coefficients that are kept, and the weights (n, 1, i, j) of the blocks."""
 
 
 def shrink(plane: Tensor, threshold: Tensor) -> Tensor:
@@ -26,35 +34,62 @@ def shrink(plane: Tensor, threshold: Tensor) -> Tensor:
         threshold: >= 0, (B, C, h, w) by the place of a block's corner, or (B, C, 64, h, w) by frequency as well, or of
             shapes that broadcast to it. The mean of a block is always kept.
     """
-    if threshold.ndim == 4:
-        threshold = threshold[:, :, None]
-    batch, channels, height, width = plane.shape
-    border = BLOCK - 1
-    padded = nn.functional.pad(plane.flatten(0, 1)[:, None], (border,) * 4, mode="reflect")
-    kernel = basis(BLOCK, plane)
-    ones = torch.ones_like(kernel[:1])
-    rows = []
+
+    def rule(coefficients: list[Tensor], limit: Tensor) -> tuple[Tensor, Tensor]:
+        (noisy,) = coefficients
+        kept = (noisy.abs() > limit).to(noisy.dtype)
+        kept[:, 0] = 1
+        return noisy * kept, 1 / kept.sum(dim=1, keepdim=True)
+
+    return _at_every_shift([plane], threshold, rule)
+
+
+def refine(plane: Tensor, pilot: Tensor, deviation: Tensor) -> Tensor:
+    """Noisy planes (B, C, h, w), each coefficient weighted by P^2 / (P^2 + deviation^2).
+
+    Args:
+        plane: what is noisy.
+        pilot: an estimate of it without noise, whose coefficients are P.
+        deviation: of the noise, of a shape as ``threshold`` of ``shrink``.
+    """
+
+    def rule(coefficients: list[Tensor], level: Tensor) -> tuple[Tensor, Tensor]:
+        noisy, power = coefficients[0], coefficients[1].square()
+        weight = power / (power + level.square()).clamp(min=torch.finfo(power.dtype).tiny)
+        weight = torch.where(level > 0, weight, torch.ones_like(weight))
+        weight[:, 0] = 1
+        return noisy * weight, 1 / weight.square().sum(dim=1, keepdim=True)
+
+    return _at_every_shift([plane, pilot], deviation, rule)
+
+
+def _at_every_shift(planes: list[Tensor], level: Tensor, rule: Rule) -> Tensor:
+    """The weighted mean, at each pixel, of all blocks that hold it, after the rule."""
+    if level.ndim == 4:
+        level = level[:, :, None]
+    (batch, channels, height, width), first = planes[0].shape, planes[0]
+    padded = [nn.functional.pad(x.flatten(0, 1)[:, None], (BORDER,) * 4, mode="reflect") for x in planes]
+    kernel = basis(BLOCK, first)
+    ones, rows = torch.ones_like(kernel[:1]), []
     for top in range(0, height, STRIP):
         bottom = min(height, top + STRIP)
-        part = padded[..., top : bottom + 2 * border, :]
-        coefficients = nn.functional.conv2d(part, kernel)
-        size = coefficients.shape[-2:]
-        limit = threshold
-        if threshold.shape[-1] > 1:
-            index_y = (torch.arange(top, top + size[0], device=plane.device) - border).clamp(0, height - 1)
-            index_x = (torch.arange(size[1], device=plane.device) - border).clamp(0, width - 1)
-            limit = threshold[..., index_y, :][..., index_x]
-        limit = limit.expand(batch, channels, *limit.shape[2:]).flatten(0, 1)
-        kept = (coefficients.abs() > limit).to(plane.dtype)
-        kept[:, 0] = 1
-        weight = 1 / kept.sum(dim=1, keepdim=True)
-        summed = nn.functional.conv_transpose2d(coefficients * kept * weight, kernel)
-        counted = nn.functional.conv_transpose2d(weight, ones)
-        rows.append((summed / counted)[..., border : border + bottom - top, border : border + width])
-    return torch.cat(rows, dim=-2).reshape(plane.shape)
+        coefficients = [nn.functional.conv2d(x[..., top : bottom + 2 * BORDER, :], kernel) for x in padded]
+        here = level
+        if level.shape[-1] > 1:
+            places = [
+                (torch.arange(start, start + count, device=first.device) - BORDER).clamp(0, side - 1)
+                for start, count, side in zip((top, 0), coefficients[0].shape[-2:], (height, width), strict=True)
+            ]
+            here = level[..., places[0], :][..., places[1]]
+        kept, weight = rule(coefficients, here.expand(batch, channels, *here.shape[2:]).flatten(0, 1))
+        summed = nn.functional.conv_transpose2d(kept * weight, kernel)
+        mean = summed / nn.functional.conv_transpose2d(weight, ones)
+        rows.append(mean[..., BORDER : BORDER + bottom - top, BORDER : BORDER + width])
+    return torch.cat(rows, dim=-2).reshape(first.shape)
 
 
 def without_noise(photograph: Tensor, noise: Noise) -> Tensor:
     """A photograph (B, 3, h, w) in [0, 1] without the noise that was estimated of it; clean ones stay."""
     deviation = noise.deviation(nn.functional.avg_pool2d(photograph.mean(dim=1, keepdim=True), 9, 1, 4))
-    return from_opponent(shrink(to_opponent(photograph), FACTOR * deviation))
+    channels = to_opponent(photograph)
+    return from_opponent(refine(channels, shrink(channels, FACTOR * deviation), deviation))
