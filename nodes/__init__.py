@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .clean import DMAPCleanPhoto
 from .compare import DMAPCompare
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
@@ -52,4 +53,5 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPDegradationMotion,
     DMAPDegradationJPEG,
     DMAPDegradationInpaint,
+    DMAPCleanPhoto,
 ]

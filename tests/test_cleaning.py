@@ -14,7 +14,7 @@ from torch import Tensor
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
 from dmap.image import shrink as shrinking
 from dmap.image.blocks import SHARE, Compression, find_compression, standard_steps, without_blocks
-from dmap.image.cleaning import cleaned
+from dmap.image.cleaning import clean as clean_photograph
 from dmap.image.files import to_tensor
 from dmap.image.noise import basis, estimate_noise, from_opponent, to_opponent
 from dmap.image.shrink import refine, shrink
@@ -56,7 +56,7 @@ def test_strips_and_batches_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None
     limit = 0.3 * torch.rand(2, 3, 45, 30, dtype=torch.float64)
     whole = shrink(x, limit)
     assert torch.allclose(shrink(x[1:], limit[1:]), whole[1:], atol=1e-12)
-    monkeypatch.setattr(shrinking, "STRIP", 16)
+    monkeypatch.setattr(shrinking, "COEFFICIENTS", 64 * 6 * 30 * 16)
     assert torch.allclose(shrink(x, limit), whole, atol=1e-12)
     assert torch.allclose(refine(x, whole, limit)[1:], refine(x[1:], whole[1:], limit[1:]), atol=1e-12)
 
@@ -156,6 +156,19 @@ def test_blocks_go_and_every_coefficient_stays_in_its_cell(clean: Tensor) -> Non
 def test_full_colour_resolution_works_as_well(clean: Tensor) -> None:
     compression = Compression(*standard_steps(30), halved=False)
     assert without_blocks(jpeg(clean, 30), compression).shape == clean.shape
+
+
+def cleaned(photograph: Tensor) -> Tensor:
+    return clean_photograph(photograph).image
+
+
+def test_the_findings_are_told(clean: Tensor) -> None:
+    noisy = gaussian_noise(clean, 20 / 255, generator())
+    notes = clean_photograph(torch.cat([noisy, jpeg(clean, 30)])).notes
+    assert notes[0].startswith("noise of 2") or notes[0].startswith("noise of 1")
+    assert "JPEG" in notes[1]
+    small = torch.rand(1, 3, 24, 40)
+    assert torch.equal(cleaned(small), small)
 
 
 def test_noise_goes_and_a_clean_photograph_stays(clean: Tensor) -> None:

@@ -15,6 +15,8 @@ from PIL import Image
 
 from dmap import presets
 from dmap.cli import COMMANDS, common, main
+from dmap.degradations.synthetic import gaussian_noise
+from tools.demo import ROOT, psnr
 from toys import photograph
 
 QUICK = ["--steps", "2", "--iterations", "2"]
@@ -49,6 +51,16 @@ def test_restore_writes_the_picture_its_size_and_its_trace(photo: Path, capsys: 
     seen = capsys.readouterr()
     assert "quality" in seen.out
     assert "left" in seen.err
+
+
+def test_a_clean_start_is_told_and_taken(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A noisy photograph that is hardly moved (the fidelity holds it) comes out without its noise."""
+    noisy, out = photo.with_name("noisy.png"), photo.with_name("cleaned.png")
+    clean = common.read_picture(ROOT / "workflows" / "dmap_sample_clean.png")[..., 60:160, 60:160]
+    common.write_picture(gaussian_noise(clean, 0.08, torch.Generator().manual_seed(0)), noisy)
+    assert main(["restore", str(noisy), str(out), *QUICK, "--clean", "--fidelity-weight", "1000"]) == 0
+    assert "cleaned: noise of" in capsys.readouterr().err
+    assert psnr(common.read_picture(out), clean) > psnr(common.read_picture(noisy), clean) + 3
 
 
 def test_the_same_seed_gives_the_same_file_and_another_does_not(photo: Path) -> None:

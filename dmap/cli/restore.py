@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..image.cleaning import clean
 from ..image.detail import DETAILS, with_detail
 from ..image.layout import Layout
 from ..image.tiles import lay_out, tiled_fidelity, tiled_prior
@@ -87,6 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="side of the tiles in which the networks see a large photograph, overlapping by an eighth; 0 is whole "
         "(default: 0)",
     )
+    parser.add_argument(
+        "--clean",
+        action="store_true",
+        help="first take away the noise and the blocks of JPEG that are found in the pixels; the ascent begins there, "
+        "with all detail (--detail 1, if it is not given), and is held to that",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of everything random; the same gives the same image")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {preset.text.rstrip('.')}" for name, preset in PRESETS.items())
@@ -112,12 +119,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> dict[str, Value]:
     given = {name: value for name in _OPTIONS if (value := getattr(options, name)) is not None}
-    return {**values(options.preset), **given}
+    further: dict[str, Value] = {"detail": "1"} if options.clean else {}
+    return {**values(options.preset), **further, **given}
 
 
 def run(options: argparse.Namespace) -> int:
     common.check_output(options.output, options.overwrite)
     photograph = common.read_picture(options.input)
+    if options.clean:
+        found = clean(photograph)
+        photograph = found.image
+        print(f"cleaned: {found.notes[0]}", file=sys.stderr)
     device, settings = common.device_of(options.device), _settings(options)
     model = _model(options, device)
     padded = _pad(photograph, model.multiple).to(device)

@@ -193,8 +193,7 @@ def _smoothed(planes: Tensor, intensity: Tensor, steps: Tensor, top: int, left: 
     ratio = variance.mean(dim=(0, 2, 3)).sqrt() / steps[COARSE].mean()
     share = torch.where(ratio >= LEAST_RATIO, (0.35 + 0.65 * ratio).clamp(max=1), torch.zeros_like(ratio))
     variance = (NOISE_FACTOR * share).square()[None, :, None, None] * variance
-    cells = (FACTOR * steps).square()[None, None, :, None, None]
-    smooth = shrink(planes, (variance[:, :, None] + cells).sqrt())
+    smooth = shrink(planes, variance.sqrt(), FACTOR * steps)
     limit = SHARE * steps + variance.mean(dim=(0, 2, 3)).sqrt()[:, None]
     smooth[inner] = _into_cells(smooth[inner], planes[inner], limit)
     return smooth

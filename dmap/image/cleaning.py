@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -9,17 +11,39 @@ from .blocks import find_compression, without_blocks
 from .noise import estimate_noise
 from .shrink import without_noise
 
+SMALLEST = 32
+"""Side in pixels below which there is too little to tell anything from."""
 
-def cleaned(photograph: Tensor) -> Tensor:
-    """Photographs (B, 3, h, w) in [0, 1], each without its own estimated JPEG blocks and noise, in [0, 1].
 
-    A photograph without either is returned as it was, up to rounding.
+@dataclass(frozen=True)
+class Cleaned:
+    """Photographs without their noise and blocks.
+
+    Attributes:
+        image: (B, 3, h, w) in [0, 1].
+        notes: what was found in each, in words.
     """
-    return torch.cat([_one(one[None]) for one in photograph])
+
+    image: Tensor
+    notes: tuple[str, ...]
 
 
-def _one(photograph: Tensor) -> Tensor:
+def clean(photograph: Tensor) -> Cleaned:
+    """Take from photographs (B, 3, h, w) in [0, 1], each by itself, the JPEG blocks and the noise that are found.
+
+    A photograph without either stays as it is, up to what little noise every photograph has.
+    """
+    with torch.no_grad():
+        found = [_one(one[None]) for one in photograph]
+    return Cleaned(torch.cat([image for image, _ in found]), tuple(note for _, note in found))
+
+
+def _one(photograph: Tensor) -> tuple[Tensor, str]:
+    if min(photograph.shape[-2:]) < SMALLEST:
+        return photograph, f"a side is below {SMALLEST} px: too small to tell noise and blocks"
     compression = find_compression(photograph)
     if compression is not None:
-        return without_blocks(photograph, compression).clamp(0, 1)
-    return without_noise(photograph, estimate_noise(photograph)).clamp(0, 1)
+        first = float(compression.luminance[0])
+        return without_blocks(photograph, compression).clamp(0, 1), f"blocks of JPEG with a first step of {first:g}"
+    noise = estimate_noise(photograph)
+    return without_noise(photograph, noise).clamp(0, 1), f"noise of {255 * float(noise.level):.1f} of 255"

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 BLOCK = 8
 """Side of the transform in pixels."""
-STRIDE = 3
-"""Between the blocks that are looked at; no divisor of JPEG's 8, so that its grid is met at every phase."""
+STRIDE, MOST = 3, 40_000
+"""Pixels between the blocks that are looked at, an odd number, so that JPEG's grid is met at every phase; more of them
+between those of a large photograph, of which about ``MOST`` are enough."""
 BINS = 5
 """Of the intensity, with as many blocks each."""
 FLATTEST = 0.12
@@ -93,8 +94,9 @@ def estimate_noise(photograph: Tensor) -> Noise:
 def _levels(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean intensities (n,) and noise variances (n, 3) of the ``BINS``."""
     channels = to_opponent(image)[0][:, None]
+    stride = max(STRIDE, math.isqrt(image.shape[-2] * image.shape[-1] // MOST) | 1)
     # (3, 64, blocks)
-    coefficients = nn.functional.conv2d(channels, basis(BLOCK, image), stride=STRIDE).flatten(2)
+    coefficients = nn.functional.conv2d(channels, basis(BLOCK, image), stride=stride).flatten(2)
     frequency = torch.arange(BLOCK)
     total = (frequency[:, None] + frequency[None]).flatten().to(image.device)
     structure = coefficients[:, (total > 0) & (total <= LOW)].square().mean(dim=1)

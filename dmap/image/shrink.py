@@ -17,26 +17,29 @@ from .noise import BLOCK, Noise, basis, from_opponent, to_opponent
 
 FACTOR = 2.7
 """Threshold in deviations of the noise."""
-STRIP = 128
-"""Rows at a time; 64 coefficients a pixel would not fit into memory for a large photograph."""
+COEFFICIENTS = 2**25
+"""At a time: 64 of each pixel would not fit into memory for a large photograph, which is worked through in strips."""
 BORDER = BLOCK - 1
 
 Rule = Callable[[list[Tensor], Tensor], tuple[Tensor, Tensor]]
-"""Of the coefficients (n, 64, i, j) of some planes and what belongs to their places (n, 1 or 64, i, j): the
+"""Of the coefficients (n, 64, i, j) of some planes and what belongs to their places (n, 1, i, j): the
 coefficients that are kept, and the weights (n, 1, i, j) of the blocks."""
 
 
-def shrink(plane: Tensor, threshold: Tensor) -> Tensor:
+def shrink(plane: Tensor, threshold: Tensor, spectrum: Tensor | None = None) -> Tensor:
     """Planes (B, C, h, w) without what lies below the thresholds, sides at least 8.
 
     Args:
         plane: what is noisy.
-        threshold: >= 0, (B, C, h, w) by the place of a block's corner, or (B, C, 64, h, w) by frequency as well, or of
-            shapes that broadcast to it. The mean of a block is always kept.
+        threshold: >= 0, (B, C, h, w) or (B, C, 1, 1), by the place of a block's corner. The mean of a block is always
+            kept.
+        spectrum: (64,), a further threshold by frequency; the squares are added.
     """
+    further = 0.0 if spectrum is None else spectrum.square()[None, :, None, None]
 
-    def rule(coefficients: list[Tensor], limit: Tensor) -> tuple[Tensor, Tensor]:
+    def rule(coefficients: list[Tensor], level: Tensor) -> tuple[Tensor, Tensor]:
         (noisy,) = coefficients
+        limit = (level.square() + further).sqrt()
         kept = (noisy.abs() > limit).to(noisy.dtype)
         kept[:, 0] = 1
         return noisy * kept, 1 / kept.sum(dim=1, keepdim=True)
@@ -50,7 +53,7 @@ def refine(plane: Tensor, pilot: Tensor, deviation: Tensor) -> Tensor:
     Args:
         plane: what is noisy.
         pilot: an estimate of it without noise, whose coefficients are P.
-        deviation: of the noise, of a shape as ``threshold`` of ``shrink``.
+        deviation: of the noise, as ``threshold`` of ``shrink``.
     """
 
     def rule(coefficients: list[Tensor], level: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,14 +68,13 @@ def refine(plane: Tensor, pilot: Tensor, deviation: Tensor) -> Tensor:
 
 def _at_every_shift(planes: list[Tensor], level: Tensor, rule: Rule) -> Tensor:
     """The weighted mean, at each pixel, of all blocks that hold it, after the rule."""
-    if level.ndim == 4:
-        level = level[:, :, None]
     (batch, channels, height, width), first = planes[0].shape, planes[0]
     padded = [nn.functional.pad(x.flatten(0, 1)[:, None], (BORDER,) * 4, mode="reflect") for x in planes]
     kernel = basis(BLOCK, first)
     ones, rows = torch.ones_like(kernel[:1]), []
-    for top in range(0, height, STRIP):
-        bottom = min(height, top + STRIP)
+    strip = max(BLOCK, COEFFICIENTS // (BLOCK**2 * batch * channels * width))
+    for top in range(0, height, strip):
+        bottom = min(height, top + strip)
         coefficients = [nn.functional.conv2d(x[..., top : bottom + 2 * BORDER, :], kernel) for x in padded]
         here = level
         if level.shape[-1] > 1:
@@ -81,7 +83,7 @@ def _at_every_shift(planes: list[Tensor], level: Tensor, rule: Rule) -> Tensor:
                 for start, count, side in zip((top, 0), coefficients[0].shape[-2:], (height, width), strict=True)
             ]
             here = level[..., places[0], :][..., places[1]]
-        kept, weight = rule(coefficients, here.expand(batch, channels, *here.shape[2:]).flatten(0, 1))
+        kept, weight = rule(coefficients, here.expand(batch, channels, *here.shape[2:]).flatten(0, 1)[:, None])
         summed = nn.functional.conv_transpose2d(kept * weight, kernel)
         mean = summed / nn.functional.conv_transpose2d(weight, ones)
         rows.append(mean[..., BORDER : BORDER + bottom - top, BORDER : BORDER + width])

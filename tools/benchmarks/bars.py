@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
-from dmap.image.cleaning import cleaned
+from dmap.image.cleaning import clean as clean_photograph
 from dmap.image.files import centre_crop
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain
@@ -117,13 +117,14 @@ def _photo(options: argparse.Namespace, tools: Tools, name: str, clean: Tensor, 
         image = KINDS[kind](clean, torch.Generator().manual_seed(seed)).clamp(0, 1)
         degraded.append((image * 255).round() / 255)
     began = time.process_time()
-    starts = [cleaned(image) for image in degraded]
+    starts = [clean_photograph(image).image for image in degraded]
     first = (time.process_time() - began) / len(starts)
-    end, seconds = ascend(
-        tools.diffusion, tools.prior, torch.cat(starts), options.fidelity_weight, options.iterations, options.step_size,
-        options.steps,
-    )  # fmt: skip
-    results: dict[str, Sequence[Tensor]] = {"input": degraded, "start": starts, "end": end.split(1)}
+    results: dict[str, Sequence[Tensor]] = {"input": degraded, "start": starts}
+    seconds = 0.0
+    if options.iterations:
+        how = (options.fidelity_weight, options.iterations, options.step_size, options.steps)
+        end, seconds = ascend(tools.diffusion, tools.prior, torch.cat(starts), *how)
+        results["end"] = end.split(1)
     if options.default:
         results["default"] = restore(tools, torch.cat(degraded), METHODS[DEFAULTS], Budget()).image.split(1)
     rows: list[Row] = []
@@ -159,9 +160,10 @@ def summary(rows: Sequence[Row]) -> str:
             means = [sum(float(row[key]) for row in here) / len(here) for key in ("psnr", "ssim")]
             cells.append(f"{means[0]:.2f} {means[1]:.4f}")
         body.append([group, *cells])
-    ended = [float(row["seconds"]) for row in rows if row["method"] == "end"]
+    last = "end" if "end" in methods else "start"
+    spent = [float(row["seconds"]) for row in rows if row["method"] == last]
     photos = len({row["photo"] for row in rows})
-    note = f"\n{photos} photographs; {sum(ended) / len(ended):.1f} CPU seconds a picture from input to end.\n"
+    note = f"\n{photos} photographs; {sum(spent) / len(spent):.1f} CPU seconds a picture from input to {last}.\n"
     return table(["PSNR dB, SSIM", *methods], body) + note
 
 
@@ -177,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="degradations")
     parser.add_argument("--prior", default="dmap_guide", help="a prior of the pack, a shipped network or a file")
     parser.add_argument("--fidelity-weight", type=float, default=15.0, help="of the ascent from the start")
-    parser.add_argument("--iterations", type=int, default=10, help="of it")
+    parser.add_argument("--iterations", type=int, default=10, help="of it; 0 ends at the start")
     parser.add_argument("--step-size", type=float, default=0.06, help="of it")
     parser.add_argument("--steps", type=int, default=1, help="of its diffusion path")
     parser.add_argument("--default", action="store_true", help="also the default preset from its own start")

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dmap.image.cleaning import cleaned
+from dmap.image.cleaning import clean
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain, keep_activations
 from dmap.method.fidelity import fidelity
@@ -83,12 +83,12 @@ def _turned(images: Tensor, number: int) -> Tensor:
 def starts(crops: Crops, draws: Degrader, count: int) -> tuple[Tensor, Tensor]:
     """Degraded crops without their estimated noise and blocks, and the originals, (count, 3, SIDE, SIDE) each."""
     images, originals = [], []
-    for clean in crops.batch(count, SIDE + MARGIN):
-        degraded = draws.one(clean[None])
+    for original in crops.batch(count, SIDE + MARGIN):
+        degraded = draws.one(original[None])
         top, left = draws.integer(MARGIN), draws.integer(MARGIN)
         inner = (..., slice(top, top + SIDE), slice(left, left + SIDE))
-        images.append(cleaned(degraded)[inner])
-        originals.append(clean[None][inner])
+        images.append(clean(degraded).image[inner])
+        originals.append(original[None][inner])
     return torch.cat(images), torch.cat(originals)
 
 
