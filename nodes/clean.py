@@ -23,8 +23,8 @@ class DMAPCleanPhoto(io.ComfyNode):
             display_name=NODE,
             search_aliases=["denoise", "deblock", "JPEG artifacts", "grain"],
             description="Finds noise, by brightness and colour, and blocks of JPEG in a photograph and takes them "
-            "away; a clean photograph stays as it is. Put it between Load Image and everything else, with detail 1 at DMAP "
-            "Optimize: the ascent then begins at the clean photograph and is not held to its noise.",
+            "away; a clean photograph stays as it is. Put it between Load Image and everything else, with detail 1 at "
+            "DMAP Optimize: the ascent then begins at the clean photograph and is not held to its noise.",
             inputs=[io.Image.Input("image", tooltip="The photograph; grey and alpha are welcome, alpha is kept.")],
             outputs=[
                 io.Image.Output(
