@@ -3,4 +3,4 @@
 Plain torch; knows nothing of the program that hosts it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

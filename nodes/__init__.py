@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .check import DMAPSelfCheck
 from .clean import DMAPCleanPhoto
 from .compare import DMAPCompare
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
@@ -53,5 +54,6 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPDegradationMotion,
     DMAPDegradationJPEG,
     DMAPDegradationInpaint,
+    DMAPSelfCheck,
     DMAPCleanPhoto,
 ]

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..dmap.image.tiles import tiled_denoiser
 from ..dmap.method.path import Path
 from ..dmap.method.solvers import make_solver, round_trip_error
-from .host import checks, files, images, picture, session
+from .host import checks, features, files, images, picture, session
 from .schema import schema
 from .sockets import PathSocket
 
@@ -113,7 +113,7 @@ class DMAPLoadPath(io.ComfyNode):
 
 def _round_trip(found: session.HostPath) -> float:
     """Largest relative error in the batch of sampling the inverted photograph again."""
-    start, ratio = found.path.at(0.0), picture.ratio_of(found.model)
+    start, ratio = found.path.at(0.0), features.pixels_per_position(found.model)
     tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
 
     def body(host: session.Session) -> float:

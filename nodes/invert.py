@@ -12,7 +12,7 @@ from ..dmap.image.layout import Layout
 from ..dmap.image.tiles import tiled_denoiser
 from ..dmap.method.schedule import Schedule
 from ..dmap.method.solvers import SOLVERS, make_solver, round_trip_error
-from .host import checks, images, picture, session
+from .host import checks, features, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema
 from .sockets import PathSocket, TilesSocket
@@ -111,7 +111,7 @@ class DMAPInvert(io.ComfyNode):
         solver, steps, strength, max_error = (named[key] for key in ("solver", "steps", "strength", "max_error"))
         table = checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
-        samples, ratio = _check_latent(latent, model), picture.ratio_of(model)
+        samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
         layout, photograph, known = picture.layout_of(latent, tiles, samples, ratio)
         if layout.tile:
             checks.check_tiles(positive, NODE)

@@ -251,5 +251,5 @@ def test_every_part_of_a_session_holds_as_many_of_each(chromium: Any, made: tupl
 
 def test_the_checksum_is_python_s(chromium: Any, made: tuple[Path, study.Study]) -> None:
     page, _ = open_page(chromium, made[0])
-    for text in ("", "a", "study|observer|ü中,left;"):
+    for text in ("", "a", "study|observer|ü\u4e2d,left;"):
         assert page.evaluate("text => fnv1a(text)", text) == votes.checksum(text)

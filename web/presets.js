@@ -53,7 +53,7 @@ function watch(node) {
 }
 
 app.registerExtension({
-  name: "dmap.presets",
+  name: "dmapphotorestoration.presets",
   beforeRegisterNodeDef(nodeType, nodeData) {
     const presets = nodeData.input?.optional?.preset?.[1]?.dmap_presets;
     if (!presets) return;

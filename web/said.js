@@ -20,7 +20,7 @@ function show(node, lines) {
 }
 
 app.registerExtension({
-  name: "dmap.said",
+  name: "dmapphotorestoration.said",
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!nodeData.name.startsWith("DMAP")) return;
     const executed = nodeType.prototype.onExecuted;

@@ -28,7 +28,7 @@ function sampleOf(node) {
 }
 
 app.registerExtension({
-  name: "dmap.samples",
+  name: "dmapphotorestoration.samples",
   async beforeConfigureGraph(graph) {
     const values = (graph?.nodes ?? []).filter((node) => node.type === "LoadImage").flatMap((node) => node.widgets_values);
     const wanted = SAMPLES.filter((name) => values.includes(name));

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import Linear
 
 from .containment import Nothing
 from .stored import StoredFiles
@@ -72,7 +73,7 @@ class RandomFiles:
         if self._is_real(file):
             return self.real.script(file)
         if file.name.startswith("regressor_"):  # ARNIQA's: two views of 2048 features
-            return nn.Linear(4096, 1)
+            return Linear(4096, 1)
         from pyiqa.archs.clip_model import CLIP
 
         return CLIP(*_CLIP[file.name])

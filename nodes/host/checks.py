@@ -14,7 +14,7 @@ from .session import HostPath
 
 def noise_table(model: Any, node: str) -> Tensor:
     """The noise levels of a MODEL, or a ValueError that says why this kind of model cannot be used."""
-    if getattr(model, "is_multigpu_base_clone", False):
+    if features.is_multigpu_clone(model):
         raise ValueError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
     sampling = model.get_model_object("model_sampling")
     kind = getattr(getattr(model.model, "model_type", None), "name", type(sampling).__name__)

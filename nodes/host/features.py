@@ -11,14 +11,16 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import comfy.cli_args
 import comfy.model_management
+import comfyui_version
 import torch
-from comfyui_version import __version__ as host_version
 from torch import Tensor
 
+HOST_VERSION = str(comfyui_version.__version__)
 TRIED = ("0.3.75", "0.33.0")
 """Hosts that the whole of the host tests has passed on."""
 
@@ -36,13 +38,18 @@ NO_GRADIENT = (
 )
 
 
+def knows(schema: type, name: str) -> bool:
+    """Whether a schema of the host has a field; 0.3.75 has no ``search_aliases``."""
+    return any(field.name == name for field in fields(schema))
+
+
 def note_untried() -> None:
     """Say in the log, once at start, that nobody has tried the pack on this host."""
-    if host_version not in TRIED:
+    if HOST_VERSION not in TRIED:
         logging.info(
             "ComfyUI-DMAP was tested on ComfyUI %s; this is %s. The template self_check shows whether it works here.",
             " and ".join(TRIED),
-            host_version,
+            HOST_VERSION,
         )
 
 
@@ -80,6 +87,16 @@ def without_gradient(error: BaseException) -> str | None:
     """Name of the operation without a gradient that stopped a backward pass; None if the error is another one."""
     found = re.search(r"backward through (\S+) but no autograd formula", str(error))
     return None if found is None else found[1]
+
+
+def is_multigpu_clone(model: Any) -> bool:
+    """Whether a MODEL is spread over several GPUs (2026): the host runs it without gradients."""
+    return bool(getattr(model, "is_multigpu_base_clone", False))
+
+
+def pixels_per_position(model: Any) -> int:
+    """Pixels a side of a MODEL's latent position; 8 for formats that do not say."""
+    return int(getattr(model.model.latent_format, "spacial_downscale_ratio", 8))
 
 
 def is_dynamic(patcher: Any) -> bool:

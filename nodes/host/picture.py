@@ -13,17 +13,12 @@ from ...dmap.degradations import Composed, Degradation, Inpaint
 from ...dmap.image.layout import Layout
 from ...dmap.image.regions import feathered
 from ...dmap.method.path import Path
-from .features import crop_as_encoder
+from .features import crop_as_encoder, pixels_per_position
 from .images import channels_first, from_image_socket
 from .session import HostPath
 
 PHOTOGRAPH, KNOWN = "dmap_photograph", "dmap_known"
 """Keys in a LATENT under which DMAP Encode Photo hands the photograph on, and where it says something."""
-
-
-def ratio_of(model: Any) -> int:
-    """Pixels a latent position of a MODEL; 8 where the host does not say."""
-    return int(getattr(model.model.latent_format, "spacial_downscale_ratio", 8))
 
 
 def size_of(path: HostPath, vae: Any) -> tuple[int, int]:
@@ -156,7 +151,7 @@ def with_known(degradation: Degradation | None, path: HostPath) -> Degradation |
 
 def check_beside(path: Path, beside: Mapping[str, Tensor], model: Any) -> None:
     """Raise ValueError unless the photograph and masks of a path's file are of the path's picture."""
-    height, width = (side * ratio_of(model) for side in path.latent.shape[-2:])
+    height, width = (side * pixels_per_position(model) for side in path.latent.shape[-2:])
     size = (path.layout.height or height, path.layout.width or width)
     for name, x in beside.items():
         channels, batches = ((3, 4), (path.batch,)) if name == "photograph" else ((1,), (1, path.batch))

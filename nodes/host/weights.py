@@ -105,10 +105,8 @@ class HeldWeights:
                         continue
                     if dynamic:
                         ours = _resident(patcher, f"{name}.{key}" if name else key, module, key, tensor)
-                    elif tensor.is_inference() or tensor.requires_grad:
-                        ours = _alias(tensor.detach())
                     else:
-                        ours = tensor
+                        ours = tensor if _ordinary(tensor) else _alias(tensor.detach())
                     if is_parameter and not isinstance(ours, nn.Parameter):
                         ours = _like(tensor, ours)
                     self._slots.append(_Slot(table, key, ours))
@@ -177,7 +175,15 @@ def _alias(tensor: Tensor) -> Tensor:
         kind: Any = type(tensor)
         whole: Tensor = kind.__tensor_unflatten__(parts, context, tensor.size(), tensor.stride())
         return whole
-    return torch.utils.dlpack.from_dlpack(tensor) if tensor.is_inference() else tensor
+    return tensor if _ordinary(tensor) else torch.utils.dlpack.from_dlpack(tensor)
+
+
+def _ordinary(tensor: Tensor) -> bool:
+    """Whether autograd can save a tensor. One that was given an inference tensor's memory is half of each kind."""
+    try:
+        return not tensor.requires_grad and not tensor.is_inference() and tensor._version >= 0
+    except RuntimeError:  # it has no version
+        return False
 
 
 def _like(model: Tensor, values: Tensor) -> Tensor:

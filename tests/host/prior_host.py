@@ -43,7 +43,7 @@ IMAGE = photograph(1, 96).float()
 memory = {"size": 1 << 40}
 
 
-def free_memory(device: torch.device | None = None, torch_free_too: bool = False) -> float | tuple[float, float]:
+def free_memory(dev: torch.device | None = None, torch_free_too: bool = False) -> float | tuple[float, float]:
     held = sum(loaded.model_loaded_memory() for loaded in host.current_loaded_models if loaded.device == DEVICE)
     free = float(memory["size"] - held)
     return (free, free) if torch_free_too else free

@@ -176,5 +176,9 @@ def test_the_page_in_chinese(page: Any, server: Server) -> None:
         page.screenshot(path=SCREENSHOTS / "chinese.png")
     finally:
         server.request("/settings/Comfy.Locale", json.dumps("en").encode())
-    assert {"DMAP 反演", "DMAP 优化", "DMAP 解码"} <= set(titles)
-    assert {"迭代次数", "保真权重"} <= set(labels)
+    names = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text())
+    expected = {names[node]["display_name"] for node in ("DMAPInvert", "DMAPOptimize", "DMAPDecode")}
+    widgets_expected = {names["DMAPOptimize"]["inputs"][name]["name"] for name in ("iterations", "fidelity_weight")}
+    assert not any(name.isascii() for name in expected | widgets_expected)
+    assert expected <= set(titles)
+    assert widgets_expected <= set(labels)

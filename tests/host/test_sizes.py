@@ -85,3 +85,14 @@ def test_grey_and_alpha_through_every_node(server: Server, tools: dict[str, Any]
     outputs = server.run(made.graph.prompt)
     assert read(outputs, shape)["shape"] == [1, 69, 75, channels]
     assert read(outputs, near)["inside"]["mean"] < 0.04
+
+
+def test_a_latent_that_is_a_video_of_one_frame(server: Server, tools: dict[str, Any]) -> None:
+    """Young hosts hand pictures on so: the same result to the bit."""
+    made = Restoration(tools)
+    usual = made.decode(made.optimise())
+    frame = made.graph.add("DMAPTestSpoilLatent", latent=made.latent, kind="one_frame")
+    again = Restoration(tools, graph=made.graph)
+    again.graph.prompt[again.invert]["inputs"]["latent"] = [frame, 0]
+    compared = made.compare(usual, again.decode(again.optimise()))
+    assert read(server.run(made.graph.prompt), compared)["inside"]["max"] == 0

@@ -21,6 +21,7 @@ from tools.pages import english, node_pictures, thumbnails
 
 WORKFLOWS = ROOT / "workflows"
 NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
+SELF_CHECK = "self_check"
 SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")
 
@@ -81,7 +82,7 @@ def test_the_same_seed_gives_the_same_image(server: Server, demo_prompt: dict[st
     assert results[0] != results[1]
 
 
-@pytest.mark.parametrize("name", sorted(set(SHIPPED) - NEED_CHECKPOINTS))
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - NEED_CHECKPOINTS - {SELF_CHECK}))
 def test_the_demo_models_run_it(server: Server, definitions: dict[str, Any], name: str) -> None:
     """Every template that needs no checkpoint, end to end at 96 px with one iteration."""
     saved = workflow.load(WORKFLOWS / f"{name}.json")
@@ -100,6 +101,24 @@ def test_the_demo_models_run_it(server: Server, definitions: dict[str, Any], nam
         assert picture(server, by_title(prompt, outputs, title)["images"][0]).std() > 0.01
     for key in workflow.nodes_of(prompt, "DMAPOptimize"):
         assert len(json.loads(outputs[key]["dmap_trace"][0])["rows"]) == 2
+
+
+def test_the_self_check(server: Server, definitions: dict[str, Any]) -> None:
+    """It says that the demo models work, exactly, and with what."""
+    prompt = workflow.to_prompt(
+        workflow.load(WORKFLOWS / f"{SELF_CHECK}.json"), definitions, {"LoadImage": {"image": "small.png"}}
+    )
+    (key,) = workflow.nodes_of(prompt, "DMAPSelfCheck")
+    prompt["100"] = {"class_type": "PreviewAny", "inputs": {"source": [key, 0]}, "_meta": {"title": "all"}}
+    outputs = server.run(prompt)
+    found = json.loads(outputs["100"]["text"][0])
+    assert found["works"]
+    assert found["round_trip_error"] < 1e-5
+    assert found["gradient_error"] < 0.02
+    assert found["comfyui"] == server.get("/system_stats")["system"]["comfyui_version"]
+    assert found["peak_memory_gib"] > 0.1
+    shown = outputs[key]["text"][0]
+    assert all(part in shown for part in ("DMAP works here", found["torch"], "dynamic VRAM", "memory for an iteration"))
 
 
 @pytest.mark.slow

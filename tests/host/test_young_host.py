@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from hostgraphs import SMALL, pixels, restore, tiny, trace
+from hostgraphs import SMALL, pixels, read, restore, tiny, trace
 from tools.host.server import Server
 
 
 def _state(server: Server, graph: Any, after: tuple[str, int]) -> dict[str, Any]:
-    key = graph.add("DMAPYoungState", after=after)
+    key = graph.add("DMAPTestYoungState", after=after)
     graph.add("SaveImage", images=after, filename_prefix="young")
     found: dict[str, Any] = json.loads(server.run(graph.prompt)[key]["text"][0])
     return found
@@ -26,9 +26,9 @@ def _paged(
     graph = tools["Graph"]()
     parts = tiny(graph)
     if half:
-        parts["vae"] = (graph.add("DMAPYoungHalfVAE", vae=parts["vae"]), 0)
+        parts["vae"] = (graph.add("DMAPTestYoungHalfVAE", vae=parts["vae"]), 0)
     if plain:
-        node = graph.add("DMAPYoungPlain", model=parts["model"], vae=parts["vae"])
+        node = graph.add("DMAPTestYoungPlain", model=parts["model"], vae=parts["vae"])
         parts["model"], parts["vae"] = (node, 0), (node, 1)
     # The host's own nodes first: what they page in are inference tensors, and stay there.
     decoded = graph.add("VAEDecode", samples=parts["latent"], vae=parts["vae"])
@@ -45,7 +45,7 @@ def _paged(
         graph, parts, steps=2, iterations=2, rule="momentum", step_size=2.0, gradient="checkpoint"
     )
     saved = graph.add("SaveImage", images=(decode, 0), filename_prefix="paged")
-    state = graph.add("DMAPYoungState", after=(decode, 0))
+    state = graph.add("DMAPTestYoungState", after=(decode, 0))
     outputs = server.run(graph.prompt)
     rows = trace(outputs, optimise)["rows"]
     taken = json.loads(outputs[state]["text"][0])
@@ -75,9 +75,9 @@ def test_operations_without_a_gradient(server: Server, tools: dict[str, Any]) ->
     """The host's switch to plain operations is used, and given back."""
     graph = tools["Graph"]()
     parts = tiny(graph)
-    parts["model"] = (graph.add("DMAPYoungRotary", model=parts["model"], gated=True), 0)
+    parts["model"] = (graph.add("DMAPTestYoungRotary", model=parts["model"], gated=True), 0)
     optimise, decode = restore(graph, parts, steps=2, iterations=3, step_size=0.005)
-    state = graph.add("DMAPYoungState", after=(decode, 0))
+    state = graph.add("DMAPTestYoungState", after=(decode, 0))
     graph.add("SaveImage", images=(decode, 0), filename_prefix="rotary")
     outputs = server.run(graph.prompt)
     values = [row["objective"][0] for row in trace(outputs, optimise)["rows"]]
@@ -88,7 +88,7 @@ def test_operations_without_a_gradient(server: Server, tools: dict[str, Any]) ->
 def test_an_operation_that_has_no_gradient_at_all_is_named(server: Server, tools: dict[str, Any]) -> None:
     graph = tools["Graph"]()
     parts = tiny(graph)
-    parts["model"] = (graph.add("DMAPYoungRotary", model=parts["model"], gated=False), 0)
+    parts["model"] = (graph.add("DMAPTestYoungRotary", model=parts["model"], gated=False), 0)
     _, decode = restore(graph, parts, steps=2, iterations=1)
     graph.add("SaveImage", images=(decode, 0), filename_prefix="rotary")
     message = tools["failure"](server, graph.prompt)
@@ -97,3 +97,16 @@ def test_an_operation_that_has_no_gradient_at_all_is_named(server: Server, tools
     state = tools["Graph"]()
     image = state.add("LoadImage", **SMALL)
     assert _state(server, state, (image, 0))["in_training"] is False
+
+
+def test_alpha_is_kept_where_the_encoder_drops_channels(server: Server, tools: dict[str, Any]) -> None:
+    """From the stock VAE Encode, whose crop of odd sides leaves three channels."""
+    graph = tools["Graph"]()
+    parts = tiny(graph)
+    loaded = graph.add("LoadImage", image="odd.png")
+    parts["image"] = (graph.add("DMAPTestSpoil", image=(loaded, 0), kind="alpha"), 0)
+    parts["latent"] = (graph.add("VAEEncode", pixels=parts["image"], vae=parts["vae"]), 0)
+    _, decode = restore(graph, parts, steps=1, iterations=1)
+    shape = graph.add("DMAPTestCompare", first=(decode, 0), second=parts["image"])
+    graph.add("PreviewImage", images=(decode, 0))
+    assert read(server.run(graph.prompt), shape)["shape"] == [1, 128, 128, 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -33,7 +34,7 @@ class HostError(RuntimeError):
 
 def host_folder() -> Path:
     """The ComfyUI to run: COMFYUI_DIR, or the one that ``make setup`` put into .host."""
-    folder = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".host" / "ComfyUI")
+    folder = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".host" / "ComfyUI").absolute()
     if not (folder / "main.py").is_file():
         raise HostError(f"no ComfyUI at {folder}: run 'make setup', or set COMFYUI_DIR to a ComfyUI folder")
     return folder
@@ -53,10 +54,11 @@ class Server:
         base: folder for custom_nodes, input, output, models and the rest; made if missing.
         packs: further custom node folders, beside this checkout.
         arguments: further command line arguments of the server.
+        cpu: False: on the accelerator that the host finds.
     """
 
-    def __init__(self, base: Path, packs: Sequence[Path] = (), arguments: Sequence[str] = ()) -> None:
-        self.base, self.arguments = base, list(arguments)
+    def __init__(self, base: Path, packs: Sequence[Path] = (), arguments: Sequence[str] = (), cpu: bool = True) -> None:
+        self.base, self.arguments = base, [*(["--cpu"] if cpu else []), *arguments]
         self.packs = {PACK: ROOT, **{pack.name: pack for pack in packs}}
         self.port = free_port()
         self.log = base / "server.log"
@@ -70,7 +72,7 @@ class Server:
             if not link.exists():
                 link.symlink_to(target, target_is_directory=True)
         command = [
-            sys.executable, str(host_folder() / "main.py"), "--cpu", "--listen", "127.0.0.1", "--port", str(self.port),
+            sys.executable, str(host_folder() / "main.py"), "--listen", "127.0.0.1", "--port", str(self.port),
             "--base-directory", str(self.base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes",
             "--disable-all-custom-nodes", "--whitelist-custom-nodes", *self.packs, *self.arguments,
         ]  # fmt: skip
@@ -156,7 +158,9 @@ class Server:
         """The finished prompt's history entry; ``tick`` is called while it waits. HostError if a node failed."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            entry: dict[str, Any] | None = self.get(f"/history/{prompt_id}").get(prompt_id)
+            entry: dict[str, Any] | None = None
+            with contextlib.suppress(TimeoutError):  # a host that computes may not answer for a minute
+                entry = self.get(f"/history/{prompt_id}").get(prompt_id)
             if entry is not None:
                 self._raise_for(entry)
                 return entry

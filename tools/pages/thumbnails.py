@@ -1,8 +1,8 @@
 """Make the templates' thumbnails: ``python -m tools.pages.thumbnails [NAME ...]``.
 
 Templates that run on the demo models are run in a real ComfyUI as they are shipped; shown is the left half of the
-photograph before and the right half after. The others cannot be run without a checkpoint: they show the photograph and
-say what they need. The demo's picture is that of ``make demo`` and is left alone.
+photograph before and the right half after. The others, which need a checkpoint or restore nothing, show the
+photograph and say what they are. The demo's picture is that of ``make demo`` and is left alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LABELS = {"compare_settings": ("gentle", "strong")}
 CARDS = {
     "restore_sd15": ("Stable Diffusion 1.5", "needs an SD 1.x checkpoint"),
     "restore_sdxl": ("Stable Diffusion XL", "needs an SDXL checkpoint"),
+    "self_check": ("Does it work here?", "a report of exactness, speed and memory"),
     "restore_hybrid_prior": ("MS-LIQE + MUSIQ + CLIP-IQA", "needs SD 1.x, pyiqa and its weights"),
 }
 DEMO = "restore_demo"

@@ -68,7 +68,10 @@ class SpoilLatent(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DMAPTestSpoilLatent",
-            inputs=[io.Latent.Input("latent"), io.Combo.Input("kind", options=["nan", "channels", "video"])],
+            inputs=[
+                io.Latent.Input("latent"),
+                io.Combo.Input("kind", options=["nan", "channels", "video", "one_frame"]),
+            ],
             outputs=[io.Latent.Output("spoilt")],
         )
 
@@ -80,8 +83,8 @@ class SpoilLatent(io.ComfyNode):
         elif kind == "channels":
             samples = samples[:, :3]
         else:
-            samples = samples[:, :, None]
-        return io.NodeOutput({"samples": samples})
+            samples = samples[:, :, None].expand(-1, -1, 2 if kind == "video" else 1, -1, -1)
+        return io.NodeOutput({**latent, "samples": samples})
 
 
 class Halves(io.ComfyNode):

@@ -20,7 +20,7 @@ class Rotary(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="DMAPYoungRotary",
+            node_id="DMAPTestYoungRotary",
             inputs=[io.Model.Input("model"), io.Boolean.Input("gated")],
             outputs=[io.Model.Output("turned")],
         )
@@ -41,7 +41,7 @@ class Plain(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="DMAPYoungPlain",
+            node_id="DMAPTestYoungPlain",
             inputs=[io.Model.Input("model"), io.Vae.Input("vae")],
             outputs=[io.Model.Output("plain_model"), io.Vae.Output("plain_vae")],
         )
@@ -66,7 +66,7 @@ class HalfVAE(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(node_id="DMAPYoungHalfVAE", inputs=[io.Vae.Input("vae")], outputs=[io.Vae.Output("half")])
+        return io.Schema(node_id="DMAPTestYoungHalfVAE", inputs=[io.Vae.Input("vae")], outputs=[io.Vae.Output("half")])
 
     @classmethod
     def execute(cls, vae: Any) -> io.NodeOutput:
@@ -82,7 +82,9 @@ class State(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(node_id="DMAPYoungState", inputs=[io.AnyType.Input("after")], outputs=[], is_output_node=True)
+        return io.Schema(
+            node_id="DMAPTestYoungState", inputs=[io.AnyType.Input("after")], outputs=[], is_output_node=True
+        )
 
     @classmethod
     def execute(cls, after: Any) -> io.NodeOutput:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import comfy.controlnet
@@ -108,24 +109,20 @@ def _evict_pages() -> None:
     _pages.clear()
 
 
+def _restore() -> None:
+    for patcher in list(_patchers):
+        patcher.restore()
+
+
 def install() -> None:
-    if hasattr(comfy.model_patcher, "CoreModelPatcher"):
+    if hasattr(comfy.model_patcher, "ModelPatcherDynamic"):
+        from . import buffers
+
+        buffers.install()
+        _take_away(buffers.evict_pages, buffers.restore)
         return
     comfy.model_patcher.CoreModelPatcher = PagedPatcher
-    look, cast, control = (
-        comfy.model_management.throw_exception_if_processing_interrupted,
-        comfy.ops.cast_bias_weight,
-        comfy.controlnet.ControlNet.__init__,
-    )
-
-    def looked() -> None:
-        look()
-        if torch.is_inference_mode_enabled():
-            return
-        _evict_pages()
-        if sys._getframe(1).f_globals["__name__"] != "comfy.ops":
-            for patcher in list(_patchers):
-                patcher.restore()
+    cast, control = comfy.ops.cast_bias_weight, comfy.controlnet.ControlNet.__init__
 
     def cast_bias_weight(s: Any, input: Any = None, dtype: Any = None, device: Any = None, **options: Any) -> Any:  # noqa: A002
         if not hasattr(s, "_v"):
@@ -140,6 +137,21 @@ def install() -> None:
             plain = self.control_model_wrapped
             self.control_model_wrapped = PagedPatcher(self.control_model, plain.load_device, plain.offload_device)
 
-    comfy.model_management.throw_exception_if_processing_interrupted = looked
     comfy.ops.cast_bias_weight = cast_bias_weight
     comfy.controlnet.ControlNet.__init__ = controlled
+    _take_away(_evict_pages, _restore)
+
+
+def _take_away(evict: Callable[[], None], restore: Callable[[], None]) -> None:
+    """Have all weights taken away at every look for an interrupt while anything but inference runs."""
+    look = comfy.model_management.throw_exception_if_processing_interrupted
+
+    def looked() -> None:
+        look()
+        if torch.is_inference_mode_enabled():
+            return
+        evict()
+        if sys._getframe(1).f_globals["__name__"] != "comfy.ops":  # not in the midst of a network's call
+            restore()
+
+    comfy.model_management.throw_exception_if_processing_interrupted = looked

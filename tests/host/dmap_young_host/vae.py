@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.model_patcher
 import comfy.sd
 import torch
 from torch import Tensor
-
-from .pages import PagedPatcher
 
 
 def _in_place(image: Tensor) -> Tensor:
@@ -25,7 +24,9 @@ def install() -> None:
         probe = torch.tensor([-0.5, 0.0, 0.5])
         if torch.equal(self.process_output(probe.clone()), (probe + 1) / 2):
             self.process_output = _in_place
-        self.patcher = PagedPatcher(self.first_stage_model, self.patcher.load_device, self.patcher.offload_device)
+        if not getattr(self.patcher, "is_dynamic", bool)():
+            paged = comfy.model_patcher.CoreModelPatcher
+            self.patcher = paged(self.first_stage_model, self.patcher.load_device, self.patcher.offload_device)
 
     def cropped(self: Any, pixels: Tensor) -> Tensor:
         return crop(self, pixels)[..., : self.output_channels]

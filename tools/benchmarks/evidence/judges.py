@@ -34,7 +34,7 @@ NO_REFERENCE = ("judge", "niqe", "piqe")
 class Judges:
     """All ``MEASURES`` of images against their originals; the pyiqa ones only where pyiqa is installed.
 
-    Without NIQE's parameters (``scripts/niqe.py`` finds them) NIQE is left out, since pyiqa would download them.
+    Without NIQE's parameters (``tools/niqe.py`` finds them) NIQE is left out, since pyiqa would download them.
 
     Args:
         judge: a model of the recipe ``python -m tools.training judge``, shipped name or file, which no prior uses.
