@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from .errors import UserError
+
 
 def write(file: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write tensors and header; a reader finds the old file or the whole new one, never a part."""
@@ -28,10 +30,10 @@ def read(file: str | os.PathLike[str], what: str, remedy: str) -> tuple[dict[str
         remedy: what to do about a damaged one: "save the path again".
 
     Raises:
-        ValueError: if the file is missing or damaged.
+        UserError: if the file is missing or damaged.
     """
     try:
         with safe_open(os.fspath(file), framework="pt") as reader:
             return {key: reader.get_tensor(key) for key in reader.keys()}, reader.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{what} {Path(file).name}: it cannot be read ({error}); {remedy}") from error
+        raise UserError(f"{what} {Path(file).name}: it cannot be read ({error}); {remedy}") from error

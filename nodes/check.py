@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..dmap.memory.plan import plan_path
-from ..dmap.method.ascent import Ascent, AscentSettings
+from ..dmap import restoration
+from ..dmap.image.photograph import Photograph
 from ..dmap.method.chain import Chain
-from ..dmap.method.fidelity import fidelity
 from ..dmap.method.objective import Objective
-from ..dmap.method.schedule import Schedule
-from ..dmap.method.solvers import make_solver, round_trip_error
-from .host import checks, features, images, models, picture, report, session
+from ..dmap.settings import Settings
+from .host import checks, features, images, models, report, session
 from .schema import schema
 
 NODE = "DMAP Self Check"
-PRIOR, FIDELITY, FIDELITY_WEIGHT, STEPS, STRENGTH = "dmap_quality", "nlpd_colour", 240.0, 2, 0.2
-STEP_SIZE = 0.005
-"""So small that the objective rises in the very first iteration."""
+PRIOR = "dmap_quality"
+CHECKED = Settings(steps=2, max_error=10.0, step_size=0.005, target_score=200.0, detail="0")
+"""The step is so small that the objective rises in the very first iteration; a round trip that is off is reported."""
 DIFFERENCES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Steps of the central differences, in standard deviations of the latent; the best of them counts."""
 ROUND_TRIP = 1e-2
@@ -57,19 +56,18 @@ class DMAPSelfCheck(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, positive: list[Any], vae: Any, image: Tensor, iterations: int) -> io.NodeOutput:
-        table = checks.noise_table(model, NODE)
+        checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         checks.check_vae(vae, NODE)
-        pixels = picture.fill_up(
-            images.from_image_socket(image[:1], NODE, "image"), features.pixels_per_position(model)
-        )
-        latent = vae.encode(pixels.movedim(1, -1))
+        pixels = Photograph(images.from_image_socket(image[:1], NODE, "image"))
+        photograph = Photograph(pixels.padded(features.pixels_per_position(model)))
+        latent = vae.encode(photograph.pixels.movedim(1, -1))
         prior = models.load_prior_patchers(PRIOR)
         report.reset_peak()
-        progress = images.Progress(iterations + 3)
+        progress, settings = images.Progress(iterations + 3), replace(CHECKED, iterations=iterations)
 
         def body(host: session.Session) -> dict[str, Any]:
-            return _measured(host, Schedule.from_table(table, STEPS, STRENGTH), pixels, prior, iterations, progress)
+            return _measured(host, photograph.mapped(torch.clone), prior, settings, progress)
 
         patchers = prior.patchers
         found = report.host_facts(model, vae) | session.run(model, positive, latent, body, vae=vae, patchers=patchers)
@@ -80,28 +78,23 @@ class DMAPSelfCheck(io.ComfyNode):
 
 def _measured(
     host: session.Session,
-    schedule: Schedule,
-    pixels: Tensor,
+    photograph: Photograph,
     prior: session.HostPrior,
-    iterations: int,
+    settings: Settings,
     progress: images.Progress,
 ) -> dict[str, Any]:
-    assert host.decode is not None
-    began, solver, y = time.monotonic(), make_solver("residual_ddim"), pixels.to(host.device).clone()
-    path = solver.invert(host.denoise, schedule, host.latent)
-    found: dict[str, Any] = {"round_trip_error": float(round_trip_error(solver, host.denoise, path).max())}
-    found["seconds_to_invert"] = round(time.monotonic() - began, 2)
+    began = time.monotonic()
+    path, error = restoration.invert(host.model, host.latent, settings, photograph)
+    found: dict[str, Any] = {"round_trip_error": error, "seconds_to_invert": round(time.monotonic() - began, 2)}
     progress.update(1)
-    objective = Objective(prior.prior, fidelity(FIDELITY), y, fidelity_weight=FIDELITY_WEIGHT)
-    strategy, found["memory"] = plan_path("auto", path, host.denoise, host.decode, objective, 0, host.room)
-    chain = Chain(path, host.denoise, host.decode, strategy)
-    found["gradient_error"] = _gradient_error(chain, objective)
+    ascent = restoration.prepare(host.model, path, prior.prior, settings)
+    found["memory"] = ascent.trace.notes[0]
+    found["gradient_error"] = _gradient_error(ascent.chain, ascent.objective)
     progress.update(2)
-    ascent = Ascent(chain, objective, AscentSettings(iterations, step_size=STEP_SIZE, target_score=200.0))
     ascent.run(lambda state: progress.update(3 + state.trace.rows[-1].iteration, state.current))
     first, last = ascent.trace.rows[0], ascent.trace.rows[-1]
     found["objective"] = [first.objective[0], max(row.objective[0] for row in ascent.trace.rows)]
-    found["seconds_an_iteration"] = round(last.seconds / (iterations + 1), 2)
+    found["seconds_an_iteration"] = round(last.seconds / (settings.iterations + 1), 2)
     return found
 
 

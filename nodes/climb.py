@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..dmap import restoration
 from ..dmap.degradations import Degradation
-from ..dmap.image.detail import with_detail
-from ..dmap.image.layout import Layout
-from ..dmap.image.regions import Region, on_latent
-from ..dmap.image.tiles import lay_out, tiled_fidelity, tiled_prior
-from ..dmap.memory.plan import plan_path
-from ..dmap.method.ascent import Ascent, AscentSettings
-from ..dmap.method.chain import Chain
-from ..dmap.method.fidelity import fidelity as make_fidelity
-from ..dmap.method.judge import Judge, warnings
-from ..dmap.method.latent_prior import LatentPrior
-from ..dmap.method.objective import Objective
-from ..dmap.priors import Prior, check_gradient
+from ..dmap.image.regions import Region
+from ..dmap.method.ascent import Ascent
+from ..dmap.method.judge import warnings
+from ..dmap.settings import Settings
 from .host import features, images, picture, session
-from .options import HostRegion, Safeguards
+from .options import HostRegion, HostSafeguards
 
 
 @dataclass(frozen=True)
@@ -32,22 +25,17 @@ class Problem:
     """What is climbed.
 
     Attributes:
-        path: with the photograph and the mask that it knows.
-        photograph: (B, 3, h', w') in [0, 1], what the fidelity compares with.
+        path: with its photograph, and the mask and holes that this knows.
+        observed: (B, 3, h', w') in [0, 1], what the fidelity compares with.
         prior, degradation, regions, safeguards: of the sockets.
     """
 
     path: session.HostPath
-    photograph: Tensor
+    observed: Tensor
     prior: session.HostPrior
     degradation: Degradation | None
     regions: tuple[HostRegion, ...]
-    safeguards: Safeguards | None
-
-    def climbed(self) -> list[Prior]:
-        """The priors whose gradient is followed, each once."""
-        regions = (region.prior.prior for region in self.regions if region.prior is not None and region.weight > 0)
-        return list(dict.fromkeys((self.prior.prior, *regions)))
+    safeguards: HostSafeguards | None
 
     def patchers(self) -> tuple[Any, ...]:
         """All patchers of all quality models, each once."""
@@ -57,74 +45,35 @@ class Problem:
         return session.HostPrior.of(self.prior.prior, *parts).patchers
 
 
-def prepare(problem: Problem, host: session.Session, vae: Any, node: str, widgets: dict[str, Any]) -> Ascent:
-    """The ascent, ready to run; the priors' gradients have been checked on the photograph.
+def prepare(problem: Problem, host: session.Session, vae: Any, node: str, settings: Settings) -> Ascent:
+    """The ascent, ready to run.
 
     Raises:
-        ValueError: for values out of range, or a prior that cannot be climbed.
+        UserError: for values out of range, or a prior that cannot be climbed.
     """
-    assert host.decode is not None
-    path, layout, safe = problem.path.path.to(host.device), problem.path.path.layout, problem.safeguards
     # Clones: what nodes make under inference mode cannot be saved for a backward pass.
-    y, prior = problem.photograph.to(host.device).clone(), tiled_prior(problem.prior.prior, layout)
-    whole = problem.path.photograph
-    backdrop = y if whole is None else whole[:, :3].to(host.device).clone().clamp(0, 1)
-    mask = None if problem.path.mask is None else problem.path.mask.to(host.device).clone()
-    ratio = vae.spacial_compression_decode()
-    denoise, decode = lay_out(host.denoise, host.decode, layout, ratio, path.latent, backdrop)
-    objective = Objective(
-        prior,
-        tiled_fidelity(make_fidelity(widgets["fidelity"]), layout),
-        y,
-        widgets["prior_weight"],
-        widgets["fidelity_weight"],
-        widgets["shift"],
-        widgets["seed"],
-        degradation=problem.degradation,
-        mask=mask,
-        regions=_regions(problem, host, vae, node, prior),
-        backdrop=backdrop,
-    )
-    strategy, note = plan_path(
-        str(widgets["gradient"]), path, host.denoise, host.decode, objective, layout.tile // ratio, host.room
-    )
-    detail = None
-    if whole is not None:  # with a known reduction the photograph may be smaller than the picture
-        known = None if problem.path.known is None else problem.path.known.to(host.device)
-        path, detail = with_detail(path, str(widgets["detail"]), backdrop, decode, known)
-    chain = Chain(path, denoise, decode, strategy, host.decode, detail)
-    settings = AscentSettings(*(widgets[key] for key in ("iterations", "rule", "step_size", "target_score")))
-    ascent = Ascent(
-        chain,
-        objective,
+    path, device = problem.path.path, host.model.device
+    if path.photograph is not None:
+        path = replace(path, photograph=path.photograph.mapped(torch.clone))
+    return restoration.prepare(
+        host.model,
+        path,
+        problem.prior.prior,
         settings,
-        judge=_judge(safe, layout),
-        latent_prior=None if safe is None else LatentPrior(chain.start(), *safe.latent_weights),
-        movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
+        observed=problem.observed.to(device).clone(),
+        degradation=problem.degradation,
+        regions=_regions(problem, device, vae, node),
+        safeguards=None if problem.safeguards is None else problem.safeguards.safeguards,
     )
-    ascent.trace.notes.append(note)
-    with torch.no_grad():
-        ascent.trace.photograph_prior = prior(backdrop).tolist()
-    if widgets["prior_weight"] > 0:
-        for climbed in problem.climbed():
-            side = max(layout.tile, climbed.info.min_size)
-            check_gradient(climbed, backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1])
-    return ascent
 
 
-def _regions(problem: Problem, host: session.Session, vae: Any, node: str, prior: Prior) -> list[Region]:
+def _regions(problem: Problem, device: torch.device, vae: Any, node: str) -> list[Region]:
     terms = []
     for region in problem.regions:
         mask = picture.mask_for(region.mask, problem.path, vae, node, "regions")
-        own = prior if region.prior is None else tiled_prior(region.prior.prior, problem.path.path.layout)
-        terms.append(Region(own, region.weight, None if mask is None else mask.to(host.device).clone()))
+        own = problem.prior if region.prior is None else region.prior
+        terms.append(Region(own.prior, region.weight, None if mask is None else mask.to(device).clone()))
     return terms
-
-
-def _judge(safe: Safeguards | None, layout: Layout) -> Judge | None:
-    if safe is None or safe.judge is None:
-        return None
-    return Judge(tiled_prior(safe.judge.prior, layout), safe.patience, safe.tolerance, safe.keep == "judge")
 
 
 def _line(ascent: Ascent) -> str:

@@ -14,10 +14,9 @@ from ..dmap.compare.plan import Plan
 from ..dmap.compare.run import Comparison, Progress
 from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
-from ..dmap.method.fidelity import FIDELITIES
-from ..dmap.method.rules import RULES
+from ..dmap.errors import UserError
 from .host import checks, engine, files, images, picture, session
-from .schema import schema
+from .schema import schema, widget
 from .sockets import PathSocket, PriorSocket
 
 NODE = "DMAP Compare Priors"
@@ -72,8 +71,9 @@ class DMAPCompare(io.ComfyNode):
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
-        if path.mask is not None or path.path.layout.tile:
-            raise ValueError(f"{NODE}, socket 'path': masks and tiles are not for comparisons; invert without them")
+        known = path.path.photograph
+        if (known is not None and known.mask is not None) or path.path.layout.tile:
+            raise UserError(f"{NODE}, socket 'path': masks and tiles are not for comparisons; invert without them")
         batch = picture.reference(image, path, vae, NODE)
         found = [others.get(f"prior_{number}") for number in range(3, MOST + 1)]
         priors = [prior_1, prior_2, *(prior for prior in found if prior is not None)]
@@ -160,39 +160,27 @@ def _inputs() -> list[io.Input]:
             "0.1 strong. Several, separated by commas, show how models hold up.",
         ),
         io.Float.Input(
-            "tolerance", default=0.1, min=0.01, max=0.9, step=0.01, tooltip="Of the fidelity, as a share of the level."
+            "tolerance",
+            default=0.1,
+            min=0.01,
+            max=0.9,
+            step=0.01,
+            tooltip="Allowed error in the distance, as a fraction of the level.",
         ),
         io.Int.Input(
             "searches", default=8, min=1, max=50, tooltip="Ascents at most to find a model's prior weight; 6 to 10."
         ),
-        io.Int.Input("iterations", default=20, min=1, max=1000, tooltip="Of every ascent. 10 to 30."),
-        io.Combo.Input(
-            "fidelity", options=list(FIDELITIES), default="nlpd_colour", tooltip="Distance to the photograph."
-        ),
-        io.Float.Input(
+        widget("iterations", tooltip="Of every ascent. 10 to 30."),
+        widget("fidelity", tooltip="Distance to the photograph."),
+        widget(
             "fidelity_weight",
-            default=Plan.fidelity_weight,
             min=0.1,
-            max=100000.0,
-            step=0.5,
             tooltip="Weight of that distance; the prior weight is searched against it.",
         ),
-        io.Combo.Input("rule", options=list(RULES), default="adam", tooltip="Step rule, the same for all."),
-        io.Float.Input(
-            "step_size",
-            default=Plan.step_size,
-            min=0.0001,
-            max=100.0,
-            step=0.005,
-            round=False,
-            tooltip="For adam the change of the latent an iteration, in standard deviations: 0.01 to 0.1.",
-        ),
-        io.Int.Input(
-            "shift", default=8, min=0, max=64, tooltip="Random shift of the models' view in pixels; 0 turns it off."
-        ),
-        io.Int.Input(
-            "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=False, tooltip="Of the shifts."
-        ),
+        widget("rule", tooltip="Step rule, the same for all."),
+        widget("step_size"),
+        widget("shift", tooltip="Random shift of the models' view in pixels; 0 turns it off."),
+        widget("seed", control_after_generate=False, tooltip="Of the shifts."),
         *more,
         *judges,
     ]
@@ -202,7 +190,7 @@ def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise ValueError(f"levels: got {text!r}; give numbers separated by commas, such as 0.03, 0.06") from error
+        raise UserError(f"levels: got {text!r}; give numbers separated by commas, such as 0.03, 0.06") from error
 
 
 def _summary(done: results.Results, page: str, folder: str) -> str:

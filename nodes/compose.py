@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..dmap.errors import UserError
 from ..dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from .host.images import named_errors
 from .host.session import HostPrior
@@ -103,7 +104,7 @@ class DMAPMultiScalePrior(io.ComfyNode):
             try:
                 factors = [float(part) for part in scales.split(",") if part.strip()]
             except ValueError as error:
-                raise ValueError(
+                raise UserError(
                     f"scales: got {scales!r}; write numbers with commas between, such as 1, 0.75"
                 ) from error
             return io.NodeOutput(HostPrior.of(MultiScalePrior(prior.prior, factors), prior))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ..dmap.image.holes import fill
+from ..dmap.image.photograph import Photograph
 from .host import checks, images, picture
 from .schema import schema
 
@@ -52,12 +53,12 @@ class DMAPEncode(io.ComfyNode):
     @classmethod
     def execute(cls, image: torch.Tensor, vae: Any, tile: int, holes: torch.Tensor | None = None) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
-        pixels, beside = images.from_image_socket(image, NODE, "image"), {picture.PHOTOGRAPH: image}
+        photograph, beside = Photograph(images.from_image_socket(image, NODE, "image")), {picture.PHOTOGRAPH: image}
         if holes is not None:
-            beside[picture.KNOWN] = known = picture.known_for(holes, pixels, NODE)
-            with images.named_errors(NODE):
-                pixels = fill(pixels, known)
-        pixels = picture.fill_up(pixels, vae.spacial_compression_encode())
+            beside[picture.KNOWN] = known = picture.known_for(holes, photograph.pixels, NODE)
+            photograph = replace(photograph, known=known)
+        with images.named_errors(NODE):
+            pixels = photograph.padded(vae.spacial_compression_encode())
         socket = pixels.movedim(1, -1)
         if tile and max(pixels.shape[-2:]) > tile:
             samples = vae.encode_tiled(socket, tile_x=tile, tile_y=tile, overlap=tile // 8)

@@ -7,15 +7,13 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
+from ..dmap.errors import UserError
 from ..dmap.image.tiles import tiled_denoiser
-from ..dmap.method.path import Path
+from ..dmap.method.path import LatentPath
 from ..dmap.method.solvers import make_solver, round_trip_error
 from .host import checks, features, files, images, picture, session
-from .schema import schema
+from .schema import schema, widget
 from .sockets import PathSocket
-
-BESIDE = ("photograph", "mask", "known")
-"""What of a HostPath is kept beside the path itself."""
 
 
 class DMAPSavePath(io.ComfyNode):
@@ -44,8 +42,7 @@ class DMAPSavePath(io.ComfyNode):
     @classmethod
     def execute(cls, path: session.HostPath, filename_prefix: str) -> io.NodeOutput:
         file = files.new_output_file(filename_prefix)
-        beside = {name: getattr(path, name) for name in BESIDE}
-        path.path.save(file, {name: value for name, value in beside.items() if value is not None})
+        path.path.save(file)
         return io.NodeOutput(ui=ui.PreviewText(f"saved as {file.name}"))
 
 
@@ -66,13 +63,8 @@ class DMAPLoadPath(io.ComfyNode):
                 io.Combo.Input("file", options=files.saved_files(), tooltip="A path in the output or input folder."),
                 io.Model.Input("model", tooltip="The diffusion model that inverted the photograph."),
                 io.Conditioning.Input("positive", tooltip="The conditioning it was inverted with."),
-                io.Float.Input(
+                widget(
                     "max_error",
-                    default=0.05,
-                    min=0.0,
-                    max=10.0,
-                    step=0.001,
-                    round=False,
                     optional=True,
                     tooltip="Refuse the path if sampling it with this model misses the photograph's latent by more "
                     "than this share of its root mean square: then another model made it.",
@@ -91,19 +83,19 @@ class DMAPLoadPath(io.ComfyNode):
         table = checks.noise_table(model, cls.NAME)
         checks.check_conditioning(model, positive, cls.NAME)
         with images.named_errors(cls.NAME), torch.inference_mode(False):  # an ascent needs ordinary tensors
-            path, beside = Path.load_with(files.find(file))
-            picture.check_beside(path, beside, model)
+            path = LatentPath.load(files.find(file))
+            picture.check_photograph(path, features.pixels_per_position(model))
         wanted = model.model.latent_format.latent_channels
         if path.latent.shape[1] != wanted or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
-            raise ValueError(
+            raise UserError(
                 f"{cls.NAME}, socket 'model': the path has {path.latent.shape[1]} channels and noise up to "
                 f"{float(path.schedule.sigmas[0]):.3g}, the model {wanted} and {float(table[-1]):.3g}; connect the "
                 "model that made the path"
             )
-        found = session.HostPath(path, model, positive, **{name: beside.get(name) for name in BESIDE})
+        found = session.HostPath(path, model, positive)
         off = _round_trip(found)
         if not off <= max_error:
-            raise ValueError(
+            raise UserError(
                 f"{cls.NAME}, max_error: with this model and conditioning the path misses its photograph's latent by "
                 f"{off:.2g} of its size, more than max_error = {max_error:g}; connect the model, LoRAs and "
                 "conditioning that made the path, or raise it"
@@ -117,8 +109,8 @@ def _round_trip(found: session.HostPath) -> float:
     tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
 
     def body(host: session.Session) -> float:
-        denoise = tiled_denoiser(host.denoise, tile, overlap)
-        return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.device)).max())
+        denoise = tiled_denoiser(host.model.denoise, tile, overlap)
+        return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.model.device)).max())
 
     with images.named_errors(DMAPLoadPath.NAME):
         return session.run(found.model, found.positive, session.path_latent(found), body, tile=tile)

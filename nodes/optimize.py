@@ -9,20 +9,20 @@ import torch
 from comfy_api.latest import io
 
 from ..dmap.degradations import Degradation
-from ..dmap.image.detail import AUTO as DETAIL_AUTO
-from ..dmap.image.detail import DETAILS
 from ..dmap.method.ascent import Ascent
-from ..dmap.method.fidelity import FIDELITIES
-from ..dmap.method.gradients import AUTO, GRADIENTS
-from ..dmap.method.rules import RULES
+from ..dmap.settings import Settings
 from . import climb
 from .host import checks, images, picture, session
-from .options import HostRegion, Safeguards
+from .options import HostRegion, HostSafeguards
 from .preset import CUSTOM, preset_input, with_preset
-from .schema import schema
+from .schema import schema, widget
 from .sockets import DegradationSocket, PathSocket, PriorSocket, RegionsSocket, SafeguardsSocket, TraceSocket
 
 NODE = "DMAP Optimize"
+FIRST = (
+    "iterations", "prior_weight", "fidelity", "fidelity_weight", "rule", "step_size", "target_score", "shift",
+)  # fmt: skip
+"""Settings in the order of the widgets before the seed: an interface of saved workflows."""
 
 
 class DMAPOptimize(io.ComfyNode):
@@ -73,11 +73,11 @@ class DMAPOptimize(io.ComfyNode):
         mask: torch.Tensor | None = None,
         degradation: Degradation | None = None,
         regions: tuple[HostRegion, ...] = (),
-        safeguards: Safeguards | None = None,
-        feather: int = 8,
+        safeguards: HostSafeguards | None = None,
+        feather: int = Settings.feather,
         preset: str = CUSTOM,
-        gradient: str = AUTO,
-        detail: str = DETAIL_AUTO,
+        gradient: str = Settings.gradient,
+        detail: str = Settings.detail,
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
@@ -87,18 +87,17 @@ class DMAPOptimize(io.ComfyNode):
             "shift": shift, "seed": seed, "gradient": gradient, "detail": detail,
         }  # fmt: skip
         with images.named_errors(NODE):
-            named = with_preset(preset, "optimize", **widgets)
-            degradation = picture.with_known(degradation, path)
-        photograph = picture.reference(image, path, vae, NODE, degradation)
-        path = path if path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
-        path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), feather)
+            settings = with_preset(preset, "ascend", feather=feather, **widgets)
+        observed = picture.reference(image, path, vae, NODE, degradation)
+        path = path if path.path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
+        path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), settings.feather, NODE)
         path = picture.with_holes(path, degradation, vae)
-        problem = climb.Problem(path, photograph, prior, degradation, regions or (), safeguards)
-        progress = images.Progress(named["iterations"] + 1)
+        problem = climb.Problem(path, observed, prior, degradation, regions or (), safeguards)
+        progress = images.Progress(settings.iterations + 1)
 
         def body(host: session.Session) -> Ascent:
             with images.named_errors(NODE):
-                ascent = climb.prepare(problem, host, vae, NODE, named)
+                ascent = climb.prepare(problem, host, vae, NODE, settings)
                 images.show_text(cls.hidden.unique_id, "\n".join(ascent.trace.notes))
                 finished = climb.run(ascent, progress, cls.hidden.unique_id)
             if not finished:
@@ -127,69 +126,8 @@ def _inputs() -> list[io.Input]:
         io.Image.Input(
             "image", tooltip="The photograph itself, to which the result stays faithful; its alpha is kept."
         ),
-        io.Int.Input("iterations", default=20, min=1, max=1000, tooltip="Changes of the latent. 20 to 50."),
-        io.Float.Input(
-            "prior_weight",
-            default=1.0,
-            min=0.0,
-            max=1000.0,
-            step=0.05,
-            tooltip="Weight of the quality score (0 to 100, higher is better). Raise it for a stronger change.",
-        ),
-        io.Combo.Input(
-            "fidelity",
-            options=list(FIDELITIES),
-            default="nlpd_colour",
-            tooltip="Distance to the photograph. nlpd: perceptual (the paper's); nlpd_colour: the same with colour and "
-            "brightness held; mse, l1: pixel by pixel; ssim, ms_ssim: structure (ms_ssim needs more than 160 px).",
-        ),
-        io.Float.Input(
-            "fidelity_weight",
-            default=240.0,
-            min=0.0,
-            max=100000.0,
-            step=0.5,
-            tooltip="Weight of the distance; higher stays closer to the photograph: 80 strong, 240 careful, 400 weak.",
-        ),
-        io.Combo.Input(
-            "rule",
-            options=list(RULES),
-            default="adam",
-            tooltip="Step rule. adam: the fast choice. momentum: the authors' clipped one; use step_size 2 with it.",
-        ),
-        io.Float.Input(
-            "step_size",
-            default=0.04,
-            min=0.0001,
-            max=100.0,
-            step=0.005,
-            round=False,
-            tooltip="For adam the change of the latent an iteration, in standard deviations: 0.01 to 0.1.",
-        ),
-        io.Float.Input(
-            "target_score",
-            default=90.0,
-            min=0.0,
-            max=200.0,
-            step=1.0,
-            tooltip="Stop as soon as the quality score (0 to 100) reaches this; above 100 never stops early.",
-        ),
-        io.Int.Input(
-            "shift",
-            default=8,
-            min=0,
-            max=64,
-            tooltip="The quality model sees a crop smaller by this many pixels, moved at random in each iteration: "
-            "it keeps false textures out. 0 turns it off.",
-        ),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=True,
-            tooltip="Of the random shifts; the same seed gives the same image.",
-        ),
+        *(widget(name) for name in FIRST),
+        widget("seed", control_after_generate=True),
         io.Mask.Input(
             "mask",
             optional=True,
@@ -208,32 +146,8 @@ def _inputs() -> list[io.Input]:
         SafeguardsSocket.Input(
             "safeguards", optional=True, tooltip="A judge and a prior on the latent, from DMAP Safeguards."
         ),
-        io.Int.Input(
-            "feather",
-            default=8,
-            min=0,
-            max=256,
-            optional=True,
-            tooltip="Width in pixels over which the change fades in at the mask's edge, on its inner side.",
-        ),
-        preset_input("optimize"),
-        io.Combo.Input(
-            "gradient",
-            options=[AUTO, *GRADIENTS],
-            default=AUTO,
-            optional=True,
-            tooltip="How the gradient passes through the network. Cost of an iteration in its forward passes, for N "
-            "solver steps (twice that with edict): auto 3N to 4N, exact, as memory allows; checkpoint 4N, exact, "
-            "least memory; keep 3N, exact, most memory; sparse 2N to 2.5N, cosine to exact above 0.99 at the "
-            "default settings; short_chain 2.5N to 3N, above 0.97, better than sparse with edict.",
-        ),
-        io.Combo.Input(
-            "detail",
-            options=list(DETAILS),
-            default=DETAIL_AUTO,
-            optional=True,
-            tooltip="Share of what the VAE lost of the photograph that is part of the picture: 1 begins at the "
-            "photograph itself, 0 at what the VAE gives back, without fine detail and noise. auto: for each image the "
-            "estimated share that is detail and not noise, at most 0.75, and down to 0.25 with blocks of JPEG.",
-        ),
+        widget("feather", optional=True),
+        preset_input("ascend"),
+        widget("gradient", optional=True),
+        widget("detail", optional=True),
     ]

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from comfy_api.latest import io
 
+from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
+from ..dmap.restoration import Safeguards
 from .host.images import named_errors
 from .host.session import HostPrior
-from .schema import schema
+from .schema import schema, widget
 from .sockets import PriorSocket, RegionsSocket, SafeguardsSocket, TilesSocket
 
 CATEGORY = "DMAP/options"
@@ -26,20 +28,11 @@ class HostRegion:
 
 
 @dataclass(frozen=True)
-class Safeguards:
-    """What the DMAP_SAFEGUARDS socket carries; fields as DMAP Safeguards' inputs."""
+class HostSafeguards:
+    """What the DMAP_SAFEGUARDS socket carries: the safeguards, and their judge under the host's memory management."""
 
+    safeguards: Safeguards
     judge: HostPrior | None
-    patience: int
-    tolerance: float
-    keep: str
-    latent_norm_weight: float
-    whiteness_weight: float
-
-    @property
-    def latent_weights(self) -> tuple[float, float]:
-        """Of the prior on the latent: norm, whiteness."""
-        return self.latent_norm_weight, self.whiteness_weight
 
 
 class DMAPRegion(io.ComfyNode):
@@ -153,8 +146,10 @@ class DMAPSafeguards(io.ComfyNode):
         judge: HostPrior | None = None,
     ) -> io.NodeOutput:
         if keep == "judge" and judge is None:
-            raise ValueError(f"{cls.NAME}, keep: 'judge' needs a quality model in the socket 'judge'; connect one")
-        return io.NodeOutput(Safeguards(judge, patience, tolerance, keep, latent_norm_weight, whiteness_weight))
+            raise UserError(f"{cls.NAME}, keep: 'judge' needs a quality model in the socket 'judge'; connect one")
+        asked = None if judge is None else judge.prior
+        safeguards = Safeguards(asked, patience, tolerance, keep, latent_norm_weight, whiteness_weight)
+        return io.NodeOutput(HostSafeguards(safeguards, judge))
 
 
 class DMAPTiles(io.ComfyNode):
@@ -172,20 +167,15 @@ class DMAPTiles(io.ComfyNode):
             "between tiles and blended at every step, so there are no seams, and memory is that of one tile.",
             search_aliases=["large image", "tiled", "4K", "memory"],
             inputs=[
-                io.Int.Input(
+                widget(
                     "tile",
                     default=512,
                     min=64,
-                    max=4096,
-                    step=64,
                     tooltip="Side of a tile in pixels: 512 for SD 1.x and the demo models, 1024 for SDXL.",
                 ),
-                io.Int.Input(
+                widget(
                     "overlap",
                     default=64,
-                    min=0,
-                    max=2048,
-                    step=16,
                     tooltip="Of neighbouring tiles, in pixels; at most half a tile. An eighth of a tile is enough.",
                 ),
             ],

@@ -6,36 +6,34 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..dmap.presets import PRESETS
+from ..dmap.errors import UserError
+from ..dmap.settings import PRESETS, Settings
 
 CUSTOM = "custom"
 """The widget's value when the other widgets are the user's own."""
 
 
-def preset_input(part: str) -> io.Input:
-    """The widget of a node that takes a preset's ``part``, "invert" or "optimize"."""
-    fitting = [name for name, preset in PRESETS.items() if getattr(preset, part)]
-    texts = " ".join(f"{name}: {PRESETS[name].text}" for name in fitting)
+def preset_input(stage: str) -> io.Input:
+    """The widget of the node of a stage, "invert" or "ascend"."""
+    texts = " ".join(f"{name}: {preset.text}" for name, preset in PRESETS.items())
     widget = io.Combo.Input(
         "preset",
-        options=[CUSTOM, *fitting],
+        options=[CUSTOM, *PRESETS],
         default=CUSTOM,
         optional=True,
         tooltip=f"Named settings; choosing one sets the widgets of this node and of the DMAP nodes it is linked to. "
         f"custom: the widgets as they are. {texts}",
     )
-    widget.extra_dict = {"dmap_presets": {name: dict(getattr(PRESETS[name], part)) for name in fitting}}
+    widget.extra_dict = {"dmap_presets": {name: preset.values(stage) for name, preset in PRESETS.items()}}
     return widget
 
 
-def with_preset(name: str, part: str, **widgets: Any) -> dict[str, Any]:
+def with_preset(name: str, stage: str, **widgets: Any) -> Settings:
     """The widgets' values, replaced by those that the preset names.
 
     Raises:
-        ValueError: for an unknown preset.
+        UserError: for an unknown preset, or a value out of range.
     """
-    if name == CUSTOM:
-        return widgets
-    if name not in PRESETS:
-        raise ValueError(f"preset: got {name!r}, choose one of {', '.join([CUSTOM, *PRESETS])}")
-    return {**widgets, **getattr(PRESETS[name], part)}
+    if name != CUSTOM and name not in PRESETS:
+        raise UserError(f"preset: got {name!r}, choose one of {', '.join([CUSTOM, *PRESETS])}")
+    return Settings(**widgets if name == CUSTOM else {**widgets, **PRESETS[name].values(stage)})

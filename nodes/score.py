@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from comfy_api.latest import io, ui
 
+from ..dmap.errors import UserError
 from ..dmap.image.plot import plot_scores
 from .host import images, models, session
 from .schema import schema
@@ -75,7 +76,7 @@ class DMAPScoreImages(io.ComfyNode):
         after = images.from_image_socket(image, NODE, "image")
         start = None if before is None else images.from_image_socket(before, NODE, "before")
         if start is not None and len(start) not in (1, len(after)):
-            raise ValueError(
+            raise UserError(
                 f"{NODE}, socket 'before': a batch of {len(start)}, but image holds {len(after)}; connect as many"
             )
         climbed = None if optimised is None else {part.name for part in optimised.networks()}

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 
-from dmap.memory.decoding import Decoding
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
@@ -34,7 +33,8 @@ def main(megabytes: int) -> None:
     with torch.no_grad():
         schedule = Schedule.from_table(model.table, 4, 0.2)
         path = make_solver("residual_ddim").invert(model.denoise, schedule, model.encode(photograph))
-    objective = Objective(load_prior("dmap_quality").requires_grad_(False), fidelity("nlpd_colour"), photograph)
+    prior = load_prior("dmap_quality").requires_grad_(False)
+    objective = Objective(prior, fidelity("nlpd_colour"), photograph, shift=0)
     found = {}
     for name in ("checkpoint", "keep"):
         if name == "keep":
@@ -43,7 +43,7 @@ def main(megabytes: int) -> None:
             assert size is not None
             limit = int(size[1]) * 1024 + megabytes * 2**20
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        chain = Chain(path, model.denoise, Decoding(model.decode, model.decoder), make_gradient(name))
+        chain = Chain(path, model.denoise, model.decoding(), make_gradient(name))
         ascent = Ascent(chain, objective, AscentSettings(2, "adam", 0.02, 200.0))
         error = ""
         try:

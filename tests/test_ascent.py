@@ -35,7 +35,7 @@ def make(
     latent = latents()[batch]
     path = make_solver(solver).invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.4), latent)
     photograph = decode(latent)
-    defaults = {"prior_weight": 1.0, "fidelity_weight": 20.0}
+    defaults = {"prior_weight": 1.0, "fidelity_weight": 20.0, "shift": 0}
     objective = Objective(SmoothnessPrior(), fidelity("mse"), photograph, **{**defaults, **options})  # type: ignore[arg-type]
     chain = Chain(path, network_denoiser(), decode)
     return Ascent(chain, objective, settings or AscentSettings(iterations=3, step_size=1e-3, target_score=101.0))

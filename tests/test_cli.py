@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dmap import presets
-from dmap.cli import COMMANDS, common, main
+from dmap.cli import COMMANDS, main
 from dmap.degradations.synthetic import gaussian_noise
+from dmap.image.files import read_photograph, write_picture
+from dmap.settings import PRESETS, preset
 from tools.demo import ROOT, psnr
 from toys import photograph
 
@@ -26,7 +27,7 @@ QUICK = ["--steps", "2", "--iterations", "2"]
 def photo(tmp_path: Path) -> Path:
     """A photograph whose sides are no multiples of the latent grid."""
     file = tmp_path / "in.png"
-    common.write_picture(photograph(1, 98)[..., :90, :].float(), file)
+    write_picture(photograph(1, 98)[..., :90, :].float(), file)
     return file
 
 
@@ -37,7 +38,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert stop.value.code == 0
     text = capsys.readouterr().out
     assert all(command.NAME in text for command in COMMANDS)
-    assert all(name in text for name in presets.PRESETS)
+    assert all(name in text for name in PRESETS)
 
 
 def test_restore_writes_the_picture_its_size_and_its_trace(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,11 +57,11 @@ def test_restore_writes_the_picture_its_size_and_its_trace(photo: Path, capsys: 
 def test_a_clean_start_is_told_and_taken(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A noisy photograph that is hardly moved (the fidelity holds it) comes out without its noise."""
     noisy, out = photo.with_name("noisy.png"), photo.with_name("cleaned.png")
-    clean = common.read_picture(ROOT / "workflows" / "dmap_sample_clean.png")[..., 60:160, 60:160]
-    common.write_picture(gaussian_noise(clean, 0.08, torch.Generator().manual_seed(0)), noisy)
+    clean = read_photograph(ROOT / "workflows" / "dmap_sample_clean.png")[0].pixels[..., 60:160, 60:160]
+    write_picture(gaussian_noise(clean, 0.08, torch.Generator().manual_seed(0)), noisy)
     assert main(["restore", str(noisy), str(out), *QUICK, "--clean", "--fidelity-weight", "1000"]) == 0
     assert "cleaned: noise of" in capsys.readouterr().err
-    assert psnr(common.read_picture(out), clean) > psnr(common.read_picture(noisy), clean) + 3
+    assert psnr(read_photograph(out)[0].pixels, clean) > psnr(read_photograph(noisy)[0].pixels, clean) + 3
 
 
 def test_the_same_seed_gives_the_same_file_and_another_does_not(photo: Path) -> None:
@@ -83,8 +84,8 @@ def test_the_papers_configuration_is_reproducible_to_the_bit(photo: Path) -> Non
         traces.append(([{**row, "seconds": 0} for row in found["rows"]], out.read_bytes()))
         assert (found["settings"]["rule"], found["settings"]["step_size"]) == ("momentum", 2.0)
     assert traces[0] == traces[1]
-    paper = presets.values("paper")
-    assert (paper["solver"], paper["steps"], paper["strength"], paper["fidelity_weight"]) == ("edict", 50, 1.0, 20.0)
+    paper = preset("paper")
+    assert (paper.solver, paper.steps, paper.strength, paper.fidelity_weight) == ("edict", 50, 1.0, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_an_unknown_choice_ends_with_the_usage_code(photo: Path) -> None:
 
 def test_a_number_that_breaks_late_keeps_the_best_image(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = photo.with_name("out.png")
-    assert main(["restore", str(photo), str(out), *QUICK, "--step-size", "1e38"]) == 1
+    assert main(["restore", str(photo), str(out), *QUICK, "--dtype", "fp16", "--step-size", "100"]) == 1
     assert out.exists()
     assert "not finite in iteration 1" in capsys.readouterr().err
 
@@ -154,29 +155,12 @@ def test_ctrl_c_writes_the_best_image_so_far(photo: Path) -> None:
         assert image.size == (98, 90)
 
 
-def test_presets_name_settings_that_exist() -> None:
-    for name, preset in presets.PRESETS.items():
-        assert set(preset.invert) <= set(presets.DEFAULT.invert), name
-        assert set(preset.optimize) <= set(presets.DEFAULT.optimize), name
-        assert set(presets.values(name)) == {*presets.DEFAULT.invert, *presets.DEFAULT.optimize}
-    with pytest.raises(ValueError, match="choose one of"):
-        presets.values("none")
-
-
-def test_the_default_preset_is_the_nodes_defaults() -> None:
-    file = Path(__file__).parent / "host" / "node_interface.json"
-    nodes = json.loads(file.read_text(encoding="utf-8"))
-    for node, settings in (("DMAPInvert", presets.DEFAULT.invert), ("DMAPOptimize", presets.DEFAULT.optimize)):
-        widgets = {name: default for name, _, default, _ in nodes[node]["inputs"]}
-        assert {name: widgets[name] for name in settings} == settings
-
-
 def test_pictures_are_read_upright(tmp_path: Path) -> None:
     turned = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright
     Image.new("RGB", (40, 20), (200, 10, 10)).save(turned, exif=exif)
-    image = common.read_picture(turned)
+    image = read_photograph(turned)[0].pixels
     assert image.shape == (1, 3, 40, 20)
     assert torch.allclose(image[0, 0].mean(), torch.tensor(200 / 255), atol=0.02)
 
@@ -184,7 +168,7 @@ def test_pictures_are_read_upright(tmp_path: Path) -> None:
 def test_16_bit_grey_keeps_its_values(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(0, 1, 64), (64, 1))
     Image.fromarray((65535 * ramp).astype(np.uint16)).save(tmp_path / "deep.png")
-    image = common.read_picture(tmp_path / "deep.png")
+    image = read_photograph(tmp_path / "deep.png")[0].pixels
     assert torch.allclose(image[0], torch.tensor(ramp).float().expand(3, -1, -1), atol=1 / 255)
 
 
@@ -195,7 +179,7 @@ def test_tiles_on_the_command_line(photo: Path, capsys: pytest.CaptureFixture[st
         out = photo.with_name(f"{name}.png")
         arguments = ["--steps", "1", "--iterations", "1", "--step-size", "0.001", "--tile", tile]
         assert main(["restore", str(photo), str(out), *arguments]) == 0
-        pixels.append(common.read_picture(out))
+        pixels.append(read_photograph(out)[0].pixels)
     assert pixels[0].shape == pixels[1].shape
     assert 0 < float((pixels[0] - pixels[1]).abs().mean()) < 0.02
     assert main(["restore", str(photo), str(photo.with_name("no.png")), "--tile", "16"]) != 0

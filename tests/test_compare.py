@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from comparetoys import LevelPrior, PixelEngine, comparison, models, photographs, plan
-from dmap import presets
 from dmap.compare import results, specs, statistics
 from dmap.compare.folder import Folder
 from dmap.compare.inputs import from_bytes, read_folder
@@ -23,6 +22,7 @@ from dmap.compare.search import RANGE, search
 from dmap.method.chain import Chain, keep_activations
 from dmap.method.fidelity import fidelity
 from dmap.priors import load_prior
+from dmap.settings import Settings
 from toys import photograph
 
 
@@ -149,10 +149,10 @@ def test_bad_plans_are_refused(change: dict[str, object], words: str) -> None:
 
 
 def test_the_ascent_is_the_nodes_own_by_default() -> None:
-    usual, ours = presets.values("default"), Plan(priors=("a", "b"))
+    usual, ours = Settings(), Plan(priors=("a", "b"))
     inversion = ("solver", "steps", "strength")
     for name in ("fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift", *inversion):
-        assert getattr(ours, name) == usual[name], name
+        assert getattr(ours, name) == getattr(usual, name), name
 
 
 def test_unreadable_photographs_are_skipped_and_listed(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,17 +16,17 @@ from dmap.image.detail import (
     MOST,
     blockiness,
     estimated_share,
-    lost,
     noise_deviation,
     weighted,
     with_detail,
 )
 from dmap.image.finish import coarse, return_detail
+from dmap.image.photograph import Photograph
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
 from dmap.method.objective import Objective
-from dmap.method.path import Path
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from toys import TABLE, SmoothnessPrior, latents, network_denoiser, photograph
@@ -36,26 +37,32 @@ def decode(latent: Tensor) -> Tensor:
     return torch.sigmoid(torch.nn.functional.interpolate(latent[:, :3], scale_factor=4, mode="bilinear"))
 
 
-def problem(batch: slice = slice(0, 2)) -> tuple[Path, Objective]:
+def problem(batch: slice = slice(0, 2)) -> tuple[LatentPath, Objective]:
     """Two photographs of which a smooth decoder loses fine detail; the second is noisy as well."""
     latent = latents()[batch]
     detail = photograph(2, 32) - 0.5
     noise = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(3), dtype=latent.dtype)
     y = decode(latent) + (0.1 * detail + torch.tensor([0.0, 0.1])[:, None, None, None] * noise)[batch]
+    y = y.clamp(0, 1)
     path = make_solver("residual_ddim").invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.4), latent)
-    return path, Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0)
+    return path, Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0, 0)
+
+
+def y_of(objective: Objective) -> Photograph:
+    """What the objective compares with."""
+    return Photograph(objective.photograph)
 
 
 def test_with_all_of_it_an_ascent_begins_at_the_photograph() -> None:
     path, objective = problem()
-    path, detail = with_detail(path, "1", objective.photograph, decode)
+    path, detail = with_detail(path, "1", y_of(objective), decode)
     chain = Chain(path, network_denoiser(), decode, detail=detail)
     assert torch.allclose(chain(chain.start()), objective.photograph, atol=1e-9)
 
 
 def test_without_it_the_chain_is_the_decoder_alone() -> None:
     path, objective = problem()
-    kept, detail = with_detail(path, "0", objective.photograph, decode)
+    kept, detail = with_detail(path, "0", y_of(objective), decode)
     assert detail is None
     assert kept.detail is not None
     assert kept.detail.tolist() == [0.0, 0.0]
@@ -63,12 +70,12 @@ def test_without_it_the_chain_is_the_decoder_alone() -> None:
 
 def test_auto_takes_detail_and_leaves_noise() -> None:
     path, objective = problem()
-    both, _ = with_detail(path, "auto", objective.photograph, decode)
+    both, _ = with_detail(path, "auto", y_of(objective), decode)
     assert both.detail is not None
     assert both.detail[0] == MOST
     assert both.detail[1] < 0.3
     alone, objective = problem(slice(1, 2))
-    second, _ = with_detail(alone, "auto", objective.photograph, decode)
+    second, _ = with_detail(alone, "auto", y_of(objective), decode)
     assert second.detail is not None
     assert second.detail[0] == both.detail[1]
 
@@ -99,21 +106,21 @@ def test_what_lies_in_a_hole_is_no_detail() -> None:
     path, objective = problem()
     known = torch.ones(1, 1, 32, 32, dtype=path.latent.dtype)
     known[..., :8] = 0
-    _, detail = with_detail(path, "1", objective.photograph, decode, known)
+    _, detail = with_detail(path, "1", replace(y_of(objective), known=known), decode)
     assert detail is not None
     assert float(detail[..., :8].abs().max()) == 0
     assert float(detail[..., 8:].abs().max()) > 0
 
 
-def test_the_image_of_an_ascent_comes_back_from_its_path(tmp_path: FilePath) -> None:
+def test_the_image_of_an_ascent_comes_back_from_its_path(tmp_path: Path) -> None:
     path, objective = problem()
-    path, detail = with_detail(path, "0.5", objective.photograph, decode)
+    path, detail = with_detail(path, "0.5", y_of(objective), decode)
     chain = Chain(path, network_denoiser(), decode, detail=detail)
     ascent = Ascent(chain, objective, AscentSettings(3, step_size=1e-3, target_score=101.0))
     ascent.run()
     ascent.path.save(tmp_path / "path.safetensors")
-    back = Path.load(tmp_path / "path.safetensors")
-    missing = lost(objective.photograph, decode(back.latent))
+    back = LatentPath.load(tmp_path / "path.safetensors")
+    missing = y_of(objective).residual(decode(back.latent))
     image = decode(make_solver(back.solver).sample(network_denoiser(), back))
     assert ascent.image is not None
     assert torch.allclose(return_detail(image, missing, 0.0, already=back.detail).clamp(0, 1), ascent.image, atol=1e-9)
@@ -125,28 +132,28 @@ def test_the_image_of_an_ascent_comes_back_from_its_path(tmp_path: FilePath) -> 
 
 def test_an_ascent_that_goes_on_keeps_its_share() -> None:
     path, objective = problem()
-    first, _ = with_detail(path, "0.75", objective.photograph, decode)
-    again, detail = with_detail(first, "auto", objective.photograph, decode)
+    first, _ = with_detail(path, "0.75", y_of(objective), decode)
+    again, detail = with_detail(first, "auto", y_of(objective), decode)
     assert again.detail is not None
     assert again.detail.tolist() == [0.75, 0.75]
     assert detail is not None
-    assert torch.allclose(detail, weighted(lost(objective.photograph, decode(path.latent)), again.detail))
+    assert torch.allclose(detail, weighted(y_of(objective).residual(decode(path.latent)), again.detail))
 
 
-def test_a_file_with_an_impossible_share_is_refused(tmp_path: FilePath) -> None:
+def test_a_file_with_an_impossible_share_is_refused(tmp_path: Path) -> None:
     path, objective = problem()
-    path, _ = with_detail(path, "1", objective.photograph, decode)
+    path, _ = with_detail(path, "1", y_of(objective), decode)
     assert path.detail is not None
     path.detail[0] = 1.5
     path.save(tmp_path / "path.safetensors")
     with pytest.raises(ValueError, match="do not fit together"):
-        Path.load(tmp_path / "path.safetensors")
+        LatentPath.load(tmp_path / "path.safetensors")
 
 
 def test_another_name_is_named() -> None:
     path, objective = problem()
     with pytest.raises(ValueError, match=r"detail: got 'half', choose one of " + DETAILS[0]):
-        with_detail(path, "half", objective.photograph, decode)
+        with_detail(path, "half", y_of(objective), decode)
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (3, 5)])

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from dmap.image.detail import lost
-from dmap.image.finish import COLOURS, assemble, coarse, low_pass, return_detail, transfer_colour
+from dmap.image.finish import COLOURS, coarse, low_pass, return_detail, transfer_colour
 from dmap.image.layout import Layout
-from dmap.method.path import Path
+from dmap.image.photograph import Photograph
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import SOLVERS, make_solver
 from toys import TABLE, latents, network_denoiser, photograph
 
 
-def moved(solver: str) -> Path:
+def moved(solver: str) -> LatentPath:
     path = make_solver(solver).invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.4), latents())
     return path.with_state(path.state + 0.3 * torch.randn(path.state.shape, dtype=path.state.dtype))
 
@@ -33,20 +34,20 @@ def test_strength_is_exact_at_its_ends_and_monotone_between(solver: str) -> None
         path.at(1.5)
 
 
-def test_the_start_survives_a_second_ascent_and_a_file(tmp_path: FilePath) -> None:
+def test_the_start_survives_a_second_ascent_and_a_file(tmp_path: Path) -> None:
     path = moved("residual_ddim")
     again = path.with_state(path.state * 1.1)
     assert torch.equal(again.at(0.0).state, path.at(0.0).state)
     layout = Layout(31, 45, 64, 16)
     file = tmp_path / "a.safetensors"
-    Path(**{**again.__dict__, "layout": layout}).save(file)
-    loaded = Path.load(file)
+    LatentPath(**{**again.__dict__, "layout": layout}).save(file)
+    loaded = LatentPath.load(file)
     assert loaded.layout == layout
     assert torch.equal(loaded.at(0.5).state, again.at(0.5).state)
     assert torch.equal(again.image(1).at(0.0).state, again.at(0.0).state[:, 1:])
 
 
-def test_a_damaged_layout_is_named(tmp_path: FilePath) -> None:
+def test_a_damaged_layout_is_named(tmp_path: Path) -> None:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -56,10 +57,10 @@ def test_a_damaged_layout_is_named(tmp_path: FilePath) -> None:
         tensors, meta = {key: reader.get_tensor(key) for key in reader.keys()}, reader.metadata()  # noqa: SIM118
     save_file(tensors, file, metadata={**meta, "layout": '{"tile": 3}'})
     with pytest.raises(ValueError, match=r"a\.safetensors.*layout"):
-        Path.load(file)
+        LatentPath.load(file)
     save_file({**tensors, "start": tensors["start"][:1]}, file, metadata=meta)
     with pytest.raises(ValueError, match="shapes"):
-        Path.load(file)
+        LatentPath.load(file)
 
 
 @pytest.mark.parametrize("method", COLOURS)
@@ -97,7 +98,7 @@ def test_low_passes_keep_constants_and_forget_detail(filter_: object) -> None:
 
 def test_all_lost_detail_makes_the_round_trip_the_photograph() -> None:
     y, trip = photograph(2, 32), photograph(2, 32, seed=9)
-    missing = lost(y, trip)
+    missing = Photograph(y).residual(trip)
     assert torch.allclose(return_detail(trip, missing, 1.0), y)
     assert torch.equal(return_detail(trip, missing, 0.0), trip)
     mask = torch.zeros(1, 1, 32, 32, dtype=y.dtype)
@@ -111,11 +112,12 @@ def test_the_original_is_kept_bit_by_bit_outside_the_mask_with_its_alpha() -> No
     original = 1.2 * torch.rand(1, 4, 20, 20) - 0.1
     image, mask = torch.rand(1, 3, 20, 20), torch.zeros(1, 1, 20, 20)
     mask[..., 5:10] = 0.5
-    result = assemble(image, original, mask)
+    photograph = Photograph.of(original)
+    result = replace(photograph, mask=mask).composite(image)
     assert torch.equal(result[..., 10:], original[..., 10:])
     assert torch.equal(result[:, 3], original[:, 3])
     assert torch.allclose(result[:, :3, :, 5:10], (original[:, :3, :, 5:10] + image[..., 5:10]) / 2)
-    assert assemble(image, original[:, :3], None).shape == (1, 3, 20, 20)
+    assert Photograph.of(original[:, :3]).composite(image).shape == (1, 3, 20, 20)
 
 
 def test_bad_values_are_named() -> None:

@@ -11,12 +11,12 @@ from dmap.method.denoiser import Denoiser, gaussian_denoiser
 from dmap.method.fidelity import fidelity
 from dmap.method.gradients import ALL, AUTO, GRADIENTS, GradientStrategy, Keep, make_gradient
 from dmap.method.objective import Objective
-from dmap.method.path import Path
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import SOLVERS, make_solver
 from dmap.models.diffusion import shipped
-from dmap.presets import values
 from dmap.priors import load_prior
+from dmap.settings import Settings
 from tools.benchmarks.meter import Meter
 from tools.demo import SAMPLE, pixels
 from toys import TABLE, latents, network_denoiser
@@ -25,12 +25,12 @@ each_strategy = pytest.mark.parametrize("name", [AUTO, *GRADIENTS])
 each_solver = pytest.mark.parametrize("solver", list(SOLVERS))
 
 
-def invert(solver: str, steps: int = 5, denoise: Denoiser | None = None, latent: Tensor | None = None) -> Path:
+def invert(solver: str, steps: int = 5, denoise: Denoiser | None = None, latent: Tensor | None = None) -> LatentPath:
     schedule = Schedule.from_table(TABLE, steps, 0.4)
     return make_solver(solver).invert(denoise or network_denoiser(), schedule, latents() if latent is None else latent)
 
 
-def value_and_gradient(path: Path, denoise: Denoiser, strategy: GradientStrategy | None) -> tuple[Tensor, Tensor]:
+def value_and_gradient(path: LatentPath, denoise: Denoiser, strategy: GradientStrategy | None) -> tuple[Tensor, Tensor]:
     """Of a sum over the sampled latent, half a deviation away from the path's own point; None: plain autograd."""
     solver = make_solver(path.solver)
     state = (path.state + 0.5 * latents(seed=8)).requires_grad_(True)
@@ -133,15 +133,14 @@ PROMISED = {"checkpoint": 1 - 1e-6, "keep": 1 - 1e-6, "sparse": 0.99, "short_cha
 
 
 def test_the_promised_accuracy_holds_on_the_shipped_models() -> None:
-    settings, model = values("default"), shipped()
+    settings, model = Settings(), shipped()
     photograph = pixels(SAMPLE)[..., 100:196, 160:256]
-    solver = make_solver(str(settings["solver"]))
-    schedule = Schedule.from_table(model.table, int(settings["steps"]), float(settings["strength"]))
+    solver = make_solver(settings.solver)
+    schedule = Schedule.from_table(model.table, settings.steps, settings.strength)
     with torch.no_grad():
         path = solver.invert(model.denoise, schedule, model.encode(photograph))
-    weight = float(settings["fidelity_weight"])
-    measure = fidelity(str(settings["fidelity"]))
-    objective = Objective(load_prior("dmap_quality").requires_grad_(False), measure, photograph, fidelity_weight=weight)
+    prior = load_prior("dmap_quality").requires_grad_(False)
+    objective = Objective(prior, fidelity(settings.fidelity), photograph, shift=0)
     gradients = {}
     assert list(PROMISED) == list(GRADIENTS)
     for name in GRADIENTS:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def evaluation(size: int, steps: int, batch: int = 1, tile: int = 0, level: str 
     """An ascent step of the shipped models on the sample, by the strategy that a kept number makes; and its parts."""
     model, layout = shipped(), Layout(tile=tile, overlap=tile // 8)
     photograph = pixels(SAMPLE)[..., 40 : 40 + size, 60 : 60 + size].repeat(batch, 1, 1, 1)
-    decoding, solver = Decoding(model.decode, model.decoder), make_solver("residual_ddim")
+    decoding, solver = model.decoding(), make_solver("residual_ddim")
     while decoding.name != level:
         decoding.lighter()
     prior, distance = load_prior("dmap_quality").requires_grad_(False), fidelity("nlpd_colour")
@@ -122,7 +123,9 @@ def test_the_plan_is_held(megabytes: int) -> None:
     """Whatever is free: as many calls are kept as fit, and the decoder goes as far down as it must."""
     parts, step = evaluation(size=256, steps=2)
     free = megabytes * 2**20
-    strategy, text = memory.plan(parts, partial(make_gradient, "auto"), lambda _: free)
+    decision = memory.plan(parts, partial(make_gradient, "auto"), lambda _: free)
+    strategy, text = decision.strategy, decision.note
+    parts = replace(parts, decoding=decision.decoding)
     assert "more than is free" not in text
     with memory.Live() as live:
         step(strategy)
@@ -148,8 +151,10 @@ def test_the_plan_says_what_it_chose(free: int, kept: int, level: str) -> None:
         asked.append(wanted)
         return free
 
-    strategy, text = memory.plan(parts, partial(make_gradient, "auto"), room)
-    assert (strategy.kept, parts.decoding.name) == (kept, level)
+    decision = memory.plan(parts, partial(make_gradient, "auto"), room)
+    text = decision.note
+    assert (decision.strategy.kept, decision.decoding.name) == (kept, level)
+    assert parts.decoding.name == "whole"  # what is asked about stays as it is
     assert f"{kept} of 3 network calls kept" in text
     assert level in text
     assert ("more than is free" in text) == (free == 0)
@@ -158,9 +163,9 @@ def test_the_plan_says_what_it_chose(free: int, kept: int, level: str) -> None:
 
 def test_where_free_memory_is_not_known_the_gradient_stays_exact() -> None:
     parts = toy()
-    strategy, text = memory.plan(parts, partial(make_gradient, "auto"), lambda _: None)
-    assert (strategy.kept, parts.decoding.name) == (0, "whole")
-    assert "an unknown amount free" in text
+    decision = memory.plan(parts, partial(make_gradient, "auto"), lambda _: None)
+    assert (decision.strategy.kept, decision.decoding.name) == (0, "whole")
+    assert "an unknown amount free" in decision.note
 
 
 def test_measuring_that_runs_out_of_memory_asks_for_room_once_more() -> None:
@@ -206,7 +211,7 @@ def climb(decode: object, kept: int = ALL) -> Ascent:
     latent = latents(1, 4, 48)
     schedule = Schedule.from_table(TABLE, 3, 0.2)
     path = make_solver("residual_ddim").invert(network_denoiser(), schedule, latent)
-    objective = Objective(SmoothnessPrior(), fidelity("mse"), torch.sigmoid(latent[:, :3]))
+    objective = Objective(SmoothnessPrior(), fidelity("mse"), torch.sigmoid(latent[:, :3]), 1.0, 20.0, 0)
     chain = Chain(path, network_denoiser(), Decoding(decode), make_gradient("auto", kept))  # type: ignore[arg-type]
     return Ascent(chain, objective, AscentSettings(3, "adam", 1e-3, 101.0))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dmap.presets import PRESETS
+from dmap.settings import PRESETS
 from tools.benchmarks import presets
 from tools.benchmarks.evidence.judges import Judges
 from tools.benchmarks.evidence.store import Store
@@ -30,8 +30,8 @@ def test_what_a_preset_is_searched_on(name: str) -> None:
     assert torch.equal(spoilt, again)
     assert 0.002 < float((spoilt - original).abs().mean()) < 0.2
     shipped = presets.settings(name)[presets.NOW]
-    assert shipped.fidelity_weight == PRESETS[name].optimize["fidelity_weight"]
-    assert shipped.strength == PRESETS[name].invert["strength"]
+    assert shipped.fidelity_weight == PRESETS[name].settings.fidelity_weight
+    assert shipped.strength == PRESETS[name].settings.strength
     assert len(presets.settings(name)) == 25
 
 

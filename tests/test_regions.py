@@ -36,7 +36,7 @@ def quality_gradient(objective: Objective, x: Tensor) -> Tensor:
 
 
 def of(y: Tensor, **options: object) -> Objective:
-    return Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 0.0, **options)  # type: ignore[arg-type]
+    return Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 0.0, 0, **options)  # type: ignore[arg-type]
 
 
 def test_the_prior_sees_the_change_only_inside_the_mask() -> None:
@@ -75,7 +75,7 @@ def test_regions_reported_score_is_a_mean() -> None:
 def test_objective_gradient_with_mask_regions_and_degradation() -> None:
     y, mask = photograph(1, SIZE), half()
     objective = Objective(
-        SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0, degradation=GaussianBlur(1.0), mask=mask,
+        SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0, 0, degradation=GaussianBlur(1.0), mask=mask,
         regions=[Region(SmoothnessPrior(), 2.0, mask.flip(-2))],
     )  # fmt: skip
     generator = torch.Generator().manual_seed(0)
@@ -131,7 +131,7 @@ def test_an_ascent_with_a_mask_leaves_the_rest_alone() -> None:
     latent, mask = latents(), half(1)
     path = make_solver("residual_ddim").invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.4), latent)
     y = decode(latent)
-    objective = Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0, mask=mask)
+    objective = Objective(SmoothnessPrior(), fidelity("mse"), y, 1.0, 20.0, 0, mask=mask)
     ascent = Ascent(
         Chain(path, network_denoiser(), decode), objective, AscentSettings(3, "adam", 0.02, 101.0),
         movable=on_latent(mask, (8, 8)),
@@ -149,7 +149,7 @@ def test_super_resolution_compares_with_the_small_photograph() -> None:
     small = Downscale(2.0)(sharp)
     backdrop = torch.nn.functional.interpolate(small, scale_factor=2, mode="bicubic")
     objective = Objective(
-        SmoothnessPrior(), fidelity("mse"), small, 1.0, 20.0, degradation=Downscale(2.0), backdrop=backdrop
+        SmoothnessPrior(), fidelity("mse"), small, 1.0, 20.0, 0, degradation=Downscale(2.0), backdrop=backdrop
     )
     assert float(objective(sharp).fidelity) < 1e-12 < float(objective(backdrop).fidelity)
 
@@ -158,7 +158,7 @@ def test_filling_a_hole_is_not_held_to_what_lies_in_it() -> None:
     y, hole = photograph(1, SIZE), torch.zeros(1, 1, SIZE, SIZE, dtype=torch.float64)
     hole[..., 8:16, 8:16] = 1
     spoilt = torch.where(hole > 0, 1.0, y)
-    objective = Objective(SmoothnessPrior(), fidelity("mse"), spoilt, 1.0, 20.0, degradation=Inpaint(hole))
+    objective = Objective(SmoothnessPrior(), fidelity("mse"), spoilt, 1.0, 20.0, 0, degradation=Inpaint(hole))
     assert float(objective(y).fidelity) == 0
 
 

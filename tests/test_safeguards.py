@@ -39,7 +39,7 @@ def climb(judge: Judge | None = None, batch: slice = slice(0, 2), weight: float 
     latent = latents()[batch]
     path = make_solver("residual_ddim").invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.4), latent)
     chain = Chain(path, network_denoiser(), decode)
-    objective = Objective(SmoothnessPrior(), fidelity("mse"), decode(latent), 1.0, 1.0)
+    objective = Objective(SmoothnessPrior(), fidelity("mse"), decode(latent), 1.0, 1.0, 0)
     held = LatentPrior(chain.start(), weight, weight) if weight else None
     ascent = Ascent(chain, objective, AscentSettings(iterations, "adam", 0.05, 101.0), judge, held)
     ascent.run()

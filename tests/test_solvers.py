@@ -5,7 +5,7 @@ import torch
 
 from dmap.method.chain import Chain, checkpoint_calls, keep_activations
 from dmap.method.denoiser import derivative, gaussian_denoiser
-from dmap.method.path import Path
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import SOLVERS, make_solver, round_trip_error
 from toys import TABLE, latents, network_denoiser
@@ -18,7 +18,9 @@ SCHEDULES = {
 each_solver = pytest.mark.parametrize("name", list(SOLVERS))
 
 
-def invert(name: str, prediction: str = "eps", schedule: str = "partial", dtype: torch.dtype = torch.float64) -> Path:
+def invert(
+    name: str, prediction: str = "eps", schedule: str = "partial", dtype: torch.dtype = torch.float64
+) -> LatentPath:
     return make_solver(name).invert(network_denoiser(prediction, dtype), SCHEDULES[schedule], latents(dtype=dtype))
 
 

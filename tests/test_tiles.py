@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,12 @@ from torch import Tensor
 from dmap.image.files import to_tensor
 from dmap.image.layout import Layout
 from dmap.image.tiles import TiledFidelity, TiledPrior, cut, lay_out, starts, tiled_decoder, tiled_denoiser
-from dmap.method.ascent import AscentSettings
 from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import SOLVERS, make_solver, round_trip_error
 from dmap.models.diffusion import shipped
-from tools.benchmarks.tiles import borders, by_tiles, last, seam
+from tools.benchmarks.tiles import borders, by_tiles, last, seam, small_step
 from toys import TABLE, SmoothnessPrior, network_denoiser, photograph
 
 SAMPLE = Path(__file__).resolve().parent.parent / "workflows" / "dmap_sample.png"
@@ -106,9 +106,9 @@ def test_no_seams(subject: str, tile: int) -> None:
             y = to_tensor(image)[None, :, 60:172, 100:212].float() / 255
     else:
         y = flat_gradient(*((64, 160) if subject == "gradient" else (64, 768)))
-    model, layout = shipped(), Layout(tile=tile, overlap=16)
-    schedule = Schedule.from_table(model.table, 1, 0.3)
-    ascent = by_tiles(model, y, layout, schedule, AscentSettings(1, "adam", 0.03, 200.0))
+    settings = replace(small_step(tile, 1, 0.03), overlap=16, steps=1, strength=0.3)
+    ascent = by_tiles(shipped(), y, settings)
+    layout = ascent.path.layout
     ascent.run()
     change = last(ascent) - y
     assert float(change.abs().max()) > 1e-3

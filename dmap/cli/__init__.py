@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..errors import UserError
 from . import compare, convert_weights, measure_priors, propose, rank, report, restore, study
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -23,7 +25,7 @@ class Command(Protocol):
         """Declare the command's options."""
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it; returns the exit code. A ValueError or OSError is shown as one line and ends with ``USAGE``."""
+        """Do it; returns the exit code. A UserError or OSError is shown as one line and ends with ``USAGE``."""
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -38,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         description="Restores photographs by MAP estimation in diffusion latents (arXiv:2403.06406).",
         epilog="Exit codes: 0 done, 1 it failed while it ran, 2 a wrong option or file, 130 interrupted.",
     )
+    result.add_argument("--debug", action="store_true", help="show where in the program an error comes from")
     commands = result.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         sub = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
@@ -51,13 +54,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         code: int = options.run(options)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
+        if options.debug:
+            traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return USAGE
-    except (RuntimeError, ArithmeticError, MemoryError) as error:
-        print(f"error: it failed while it ran: {error}", file=sys.stderr)
-        return FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except (ArithmeticError, MemoryError) as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"error: it failed while it ran: {error}", file=sys.stderr)
+        return FAILED
+    except Exception as error:
+        traceback.print_exc()
+        print(f"error: a fault of this program: {error}; please report it with the lines above", file=sys.stderr)
+        return FAILED
     return code

@@ -1,4 +1,4 @@
-"""What several commands share: pictures in and out, progress, where to compute."""
+"""What several commands share: where results go, progress, where to compute."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
-from ..image.files import FAULTS, read_upright
+from ..errors import UserError
+from ..image.files import WRITABLE
 
-WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -31,48 +28,26 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def device_of(name: str) -> torch.device:
-    """The device of that name. Raises ValueError if it cannot be used here."""
+    """The device of that name. Raises UserError if it cannot be used here."""
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--device: {name!r} cannot be used here ({reason}); use cpu") from error
+        raise UserError(f"--device: {name!r} cannot be used here ({reason}); use cpu") from error
     return device
 
 
-def read_picture(file: Path) -> Tensor:
-    """A photograph as (1, 3, h, w) float32 in [0, 1], upright; alpha is dropped.
-
-    Raises:
-        ValueError: if the file is missing or no picture.
-    """
-    try:
-        return torch.from_numpy(np.array(read_upright(file))).permute(2, 0, 1)[None].float() / 255
-    except FileNotFoundError as error:
-        raise ValueError(f"{file}: there is no such file") from error
-    except FAULTS as error:
-        raise ValueError(f"{file}: it cannot be read as a picture ({error})") from error
-
-
 def check_output(file: Path, overwrite: bool) -> None:
-    """Raise ValueError if a picture cannot be written there, before any work is done."""
+    """Raise UserError if a picture cannot be written there, before any work is done."""
     if file.suffix.lower() not in WRITABLE:
-        raise ValueError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
+        raise UserError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
     if not file.absolute().parent.is_dir():
-        raise ValueError(f"{file}: its folder does not exist; make it first")
+        raise UserError(f"{file}: its folder does not exist; make it first")
     if not os.access(file.absolute().parent, os.W_OK):
-        raise ValueError(f"{file}: its folder is not writable")
+        raise UserError(f"{file}: its folder is not writable")
     if file.exists() and not overwrite:
-        raise ValueError(f"{file}: it exists already; choose another name or add --overwrite")
-
-
-def write_picture(image: Tensor, file: Path) -> None:
-    """Write (1, 3, h, w) in [0, 1] as an 8-bit picture; a reader finds the old file or the whole new one."""
-    array = image[0].detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    temporary = file.with_name(f".{file.stem}.part{file.suffix}")
-    Image.fromarray(np.ascontiguousarray(array)).save(temporary, quality=95)
-    os.replace(temporary, file)
+        raise UserError(f"{file}: it exists already; choose another name or add --overwrite")
 
 
 class Progress:
@@ -90,6 +65,11 @@ class Progress:
         self.total, self.label = total, label
         self._began = time.monotonic()
         self.in_place = sys.stderr.isatty()
+
+    def of(self, done: int, total: int) -> None:
+        """Show ``done`` of a total that was not known before."""
+        self.total = total
+        self.update(done)
 
     def update(self, done: int, text: str = "") -> None:
         """Show ``done`` of the total and a word on the state."""

@@ -12,14 +12,14 @@ from ..compare import specs
 from ..compare.engine import ShippedEngine
 from ..compare.folder import Folder
 from ..compare.inputs import DEGRADATIONS, read_folder
-from ..compare.judges import JUDGES
 from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
+from ..errors import UserError
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
-from ..priors import Prior, WeightStore, load_prior
+from ..priors import JUDGES, Prior, WeightStore, load_prior
 from . import common
 
 NAME = "compare"
@@ -85,20 +85,17 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def build_models(plan: Plan, weights: Sequence[Path], device: torch.device) -> dict[str, Prior]:
-    """A plan's priors and judges by their names. Raises ValueError if one cannot be loaded."""
+    """A plan's priors and judges by their names. Raises UserError if one cannot be loaded."""
     store = WeightStore(tuple(weights))
 
     def load(name: str) -> Prior:
         return load_prior(name, store)
 
-    def load_judge(name: str) -> Prior:
-        return JUDGES[name]() if name in JUDGES else load(name)
-
     for name in plan.priors:
         if name in JUDGES:
-            raise ValueError(f"--priors: {name} only judges; name it with --judges, and a model to be climbed here")
+            raise UserError(f"--priors: {name} only judges; name it with --judges, and a model to be climbed here")
     climbed = {name: specs.build(name, load) for name in plan.priors}
-    models = {**climbed, **{name: specs.build(name, load_judge) for name in plan.judges}}
+    models = {**climbed, **{name: specs.build(name, load) for name in plan.judges}}
     return {name: model.to(device) for name, model in models.items()}
 
 
@@ -116,7 +113,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def run(options: argparse.Namespace) -> int:
     plan, folder = plan_of(options), Folder(options.out)
     if options.count is not None and options.count < 1:
-        raise ValueError(f"--count: got {options.count}, at least 1 is needed")
+        raise UserError(f"--count: got {options.count}, at least 1 is needed")
     folder.open(must_exist=False)
     device = common.device_of(options.device)
     engine = ShippedEngine(device, common.DTYPES[options.dtype])

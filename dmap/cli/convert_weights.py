@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..errors import UserError
 from ..priors.checkpoint import convert, converted_name
 
 NAME = "convert-weights"
@@ -23,6 +24,6 @@ def run(options: argparse.Namespace) -> int:
     for file in options.files:
         target = (options.out or file.parent) / converted_name(file)
         if target.exists() and not options.overwrite:
-            raise ValueError(f"{target}: it exists; give --overwrite to replace it")
+            raise UserError(f"{target}: it exists; give --overwrite to replace it")
         print(f"{target}: {convert(file, target)} tensors")
     return 0

@@ -14,6 +14,7 @@ from ..compare.folder import Folder
 from ..compare.inputs import read_folder
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
+from ..errors import UserError
 from . import common
 from .compare import add_weights_argument, build_models
 
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if not _PLAIN.fullmatch(options.name):
-        raise ValueError(f"--name: got {options.name!r}; use letters, digits, - and _ only")
+        raise UserError(f"--name: got {options.name!r}; use letters, digits, - and _ only")
     found = results.load(Folder(options.comparison))
     proposal = mixture.propose(found, options.floor)
     words = ", ".join(f"{weight:.2f} {name}" for name, weight in proposal.parts)
@@ -85,7 +86,7 @@ def _check(options: argparse.Namespace, found: results.Results, proposal: mixtur
     used = {str(one["sha256"]) for one in found.index["photographs"]}
     photographs = [one for one in photographs if one.sha256 not in used][: options.count]
     if not photographs:
-        raise ValueError(f"--photos: {options.photos} holds no photograph that the comparison has not seen")
+        raise UserError(f"--photos: {options.photos} holds no photograph that the comparison has not seen")
     models = build_models(plan, options.weights, device)
     folder = Folder(options.comparison / "check")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)

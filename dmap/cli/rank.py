@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..compare import parts, ranking, study, votes
+from ..errors import UserError
 
 NAME = "rank"
 HELP = "Rank the models of a study by the votes of its observers (Bradley-Terry, bootstrap intervals)."
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.samples < 2:
-        raise ValueError(f"--samples: got {options.samples}, at least 2 are needed")
+        raise UserError(f"--samples: got {options.samples}, at least 2 are needed")
     key = study.read_key(options.key)
     files = [file for one in options.votes for file in (sorted(one.glob("*.json")) if one.is_dir() else [one])]
     observers, problems = votes.read((file for file in files if file.name not in OTHERS), key)

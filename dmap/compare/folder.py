@@ -21,6 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import tensorfile
+from ..errors import UserError
 
 FORMAT, VERSION = "dmap-comparison", 2
 INDEX = "comparison.json"
@@ -46,12 +47,12 @@ def read_json(file: Path, what: str, remedy: str) -> Any:
         remedy: what to do about a damaged one.
 
     Raises:
-        ValueError: if the file is missing or damaged.
+        UserError: if the file is missing or damaged.
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{what} {file.name}: it cannot be read ({error}); {remedy}") from error
+        raise UserError(f"{what} {file.name}: it cannot be read ({error}); {remedy}") from error
 
 
 @dataclass(frozen=True)
@@ -116,19 +117,19 @@ class Folder:
         """The index, or None if there is none yet.
 
         Raises:
-            ValueError: if the folder holds something else, was made by another version, or must exist and does not.
+            UserError: if the folder holds something else, was made by another version, or must exist and does not.
         """
         if not (self.path / INDEX).exists():
             if must_exist:
-                raise ValueError(f"{self.path}: it holds no comparison ({INDEX}); run 'python -m dmap compare' first")
+                raise UserError(f"{self.path}: it holds no comparison ({INDEX}); run 'python -m dmap compare' first")
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-                raise ValueError(f"{self.path}: it is not empty and holds no comparison; choose a new folder")
+                raise UserError(f"{self.path}: it is not empty and holds no comparison; choose a new folder")
             return None
         index = read_json(self.path / INDEX, "comparison", "run the comparison in a new folder")
         if not isinstance(index, dict) or index.get("format") != FORMAT:
-            raise ValueError(f"{self.path / INDEX}: it is not a comparison of this pack; choose another folder")
+            raise UserError(f"{self.path / INDEX}: it is not a comparison of this pack; choose another folder")
         if index.get("version") != VERSION:
-            raise ValueError(
+            raise UserError(
                 f"{self.path}: the comparison was made by another version of the pack (format "
                 f"{index.get('version')!r}, this one writes {VERSION}); read it there, or choose a new folder"
             )

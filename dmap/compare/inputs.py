@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
+from ..errors import UserError
 from ..image.files import FAULTS, SUFFIXES, read_upright, to_tensor
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
@@ -65,10 +66,10 @@ def read_folder(
         The photographs, and the files that could not be read, are too small or come twice.
 
     Raises:
-        ValueError: if the folder does not exist or not one photograph is left.
+        UserError: if the folder does not exist or not one photograph is left.
     """
     if not folder.is_dir():
-        raise ValueError(f"photos: {folder} is not a folder")
+        raise UserError(f"photos: {folder} is not a folder")
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     missing = sorted(set(names) - {file.name for file in files})
     skipped = [Skipped(name, "there is no such photograph in the folder") for name in missing]
@@ -90,7 +91,7 @@ def read_folder(
             skipped.append(Skipped(file.name, f"it is the same file as {twin}"))
     if not photographs:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:5])
-        raise ValueError(f"photos: no photograph in {folder} can be used ({', '.join(sorted(SUFFIXES))}). {reasons}")
+        raise UserError(f"photos: no photograph in {folder} can be used ({', '.join(sorted(SUFFIXES))}). {reasons}")
     return photographs, skipped
 
 
@@ -100,7 +101,7 @@ def _read(file: Path, size: int, multiple: int) -> Photograph:
     if size:
         edge = min(upright.size)
         if edge < size:
-            raise ValueError(f"its smaller side is {edge} px, the comparison uses {size}")
+            raise UserError(f"its smaller side is {edge} px, the comparison uses {size}")
         left, top = (upright.width - edge) // 2, (upright.height - edge) // 2
         square = upright.crop((left, top, left + edge, top + edge))
         upright = square.resize((size, size), Image.Resampling.LANCZOS)
@@ -112,7 +113,7 @@ def cut(image: Tensor, multiple: int) -> Tensor:
     """(1, 3, h, w) without the last rows and columns that do not fill a grid of ``multiple`` pixels."""
     height, width = (side - side % multiple for side in image.shape[-2:])
     if min(height, width) < multiple:
-        raise ValueError(f"it is smaller than {multiple} px")
+        raise UserError(f"it is smaller than {multiple} px")
     return image[..., :height, :width].contiguous()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from ..priors import priorfile
 from ..priors.priorfile import PriorFile
 from .results import Array, Results
@@ -48,21 +49,21 @@ def propose(results: Results, floor: float = 0.25) -> Proposal:
     is a model, not a fact: ``check`` measures.
 
     Raises:
-        ValueError: for a floor outside [0, 1), without matched conditions, or if scipy cannot be imported.
+        UserError: for a floor outside [0, 1), without matched conditions, or if scipy cannot be imported.
     """
     if not 0 <= floor < 1:
-        raise ValueError(f"floor: got {floor}; give a share of a judge's largest gain, from 0 to below 1")
+        raise UserError(f"floor: got {floor}; give a share of a judge's largest gain, from 0 to below 1")
     chosen = results.select()
     usable = [index for index, name in enumerate(results.names) if results.parts[index] == {name}]
     if len(chosen) == 0 or len(usable) < 2:
-        raise ValueError(
+        raise UserError(
             "mixture: it takes a comparison with outputs at one fidelity and at least two priors that are no "
             "compositions; a prior file names plain priors only"
         )
     gains = cross_scores(results, chosen, gain=True)[0][usable]
     worth = mean_and_error(others(results, results.gains[chosen]), results.photographs(chosen))[0][usable]
     if np.isnan(worth).any():
-        raise ValueError("mixture: a model has no judge that shares no network with it; add one with --judges")
+        raise UserError("mixture: a model has no judge that shares no network with it; add one with --judges")
     largest = gains.max(axis=0)
     weights, kept = _solve(gains[:, largest > 0], worth, largest[largest > 0], floor)
     weights = np.where(weights < LEAST_WEIGHT, 0, weights)
@@ -81,7 +82,7 @@ def _solve(gains: Array, worth: Array, largest: Array, floor: float) -> tuple[Ar
     try:
         from scipy.optimize import linprog
     except ImportError as error:
-        raise ValueError("mixture: it needs the package scipy (ComfyUI brings it); run 'pip install scipy'") from error
+        raise UserError("mixture: it needs the package scipy (ComfyUI brings it); run 'pip install scipy'") from error
     count = len(gains)
     # Variables: the weights and the floor. First the highest floor that can be kept at all, up to the wanted one.
     ones = np.append(np.ones(count), 0)[None]
@@ -112,11 +113,11 @@ def check(results: Results, mixture: str, parts: Sequence[str]) -> dict[str, Any
     degraded.
 
     Raises:
-        ValueError: if no start was brought to one fidelity by all.
+        UserError: if no start was brought to one fidelity by all.
     """
     chosen = results.select()
     if len(chosen) == 0:
-        raise ValueError(
+        raise UserError(
             "mixture: on no held-out photograph did all parts and the mixture reach the same fidelity; allow more "
             "searches or a wider tolerance"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .folder import Folder, read_json, write_json
 from .results import Results
 
@@ -54,18 +55,16 @@ def read(kind: str, file: Path, results: Results) -> dict[str, Any]:
     """Read such a file.
 
     Raises:
-        ValueError: if it is missing, damaged, something else, of another version, or was made of other results.
+        UserError: if it is missing, damaged, something else, of another version, or was made of other results.
     """
     part = PARTS[kind]
     content = read_json(file, kind, f"make it again with '{part.command}'")
     if not isinstance(content, dict) or content.get("format") != f"dmap-{kind}":
-        raise ValueError(f"{kind} {file.name}: it is no {kind}; name a file that '{part.command}' wrote")
+        raise UserError(f"{kind} {file.name}: it is no {kind}; name a file that '{part.command}' wrote")
     if content.get("version") != part.version:
-        raise ValueError(
-            f"{kind} {file.name}: another version of the pack made it; make it again with '{part.command}'"
-        )
+        raise UserError(f"{kind} {file.name}: another version of the pack made it; make it again with '{part.command}'")
     if content.get("comparison") != results.identity:
-        raise ValueError(
+        raise UserError(
             f"{kind} {file.name}: it was made of other results than {', '.join(results.names)} with these weights and "
             f"settings; make it again with '{part.command}'"
         )
@@ -84,7 +83,7 @@ def collect(
         The contents by kind, None where there is none, and why usual files were left out.
 
     Raises:
-        ValueError: if a named file cannot be used.
+        UserError: if a named file cannot be used.
     """
     found: dict[str, Any] = {}
     left_out: list[str] = []

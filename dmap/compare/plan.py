@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ..errors import UserError
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
+from ..settings import Settings
 from .inputs import DEGRADATIONS
 
 # What decides an optimised image beside the photograph, the prior and the level.
@@ -46,25 +48,25 @@ class Plan:
     tolerance: float = 0.1
     searches: int = 8
     size: int = 256
-    fidelity: str = "nlpd_colour"
-    fidelity_weight: float = 240.0
-    iterations: int = 20
-    rule: str = "adam"
-    step_size: float = 0.04
-    shift: int = 8
-    seed: int = 0
-    solver: str = "residual_ddim"
-    steps: int = 4
-    strength: float = 0.2
+    fidelity: str = Settings.fidelity
+    fidelity_weight: float = Settings.fidelity_weight
+    iterations: int = Settings.iterations
+    rule: str = Settings.rule
+    step_size: float = Settings.step_size
+    shift: int = Settings.shift
+    seed: int = Settings.seed
+    solver: str = Settings.solver
+    steps: int = Settings.steps
+    strength: float = Settings.strength
 
     def __post_init__(self) -> None:
         if len(self.priors) < 2:
-            raise ValueError(
+            raise UserError(
                 f"priors: got {len(self.priors)}, a comparison needs at least two; add another quality model"
             )
         named = [*self.priors, *self.judges]
         if len(set(named)) != len(named):
-            raise ValueError(f"priors: one is named twice in {', '.join(named)}; name each model once")
+            raise UserError(f"priors: one is named twice in {', '.join(named)}; name each model once")
         for name, values, known in (
             ("degradations", self.degradations, DEGRADATIONS),
             ("fidelity", (self.fidelity,), FIDELITIES),
@@ -73,18 +75,18 @@ class Plan:
         ):
             unknown = [value for value in values if value not in known]
             if unknown or not values or len(set(values)) != len(values):
-                raise ValueError(f"{name}: got {', '.join(values) or 'none'}; choose, each once, of {', '.join(known)}")
+                raise UserError(f"{name}: got {', '.join(values) or 'none'}; choose, each once, of {', '.join(known)}")
         if not self.levels or any(not (math.isfinite(level) and level > 0) for level in self.levels):
-            raise ValueError(f"levels: got {list(self.levels)}; give distances greater than 0, such as 0.05")
+            raise UserError(f"levels: got {list(self.levels)}; give distances greater than 0, such as 0.05")
         if len(set(self.levels)) != len(self.levels):
-            raise ValueError(f"levels: got {list(self.levels)}; give each once")
+            raise UserError(f"levels: got {list(self.levels)}; give each once")
         if not 0 < self.tolerance < 1:
-            raise ValueError(f"tolerance: got {self.tolerance}; give a share of the level between 0 and 1")
+            raise UserError(f"tolerance: got {self.tolerance}; give a share of the level between 0 and 1")
         for name in ("searches", "iterations", "steps"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, at least 1 is needed")
+                raise UserError(f"{name}: got {getattr(self, name)}, at least 1 is needed")
         if self.size < 0 or self.fidelity_weight <= 0:
-            raise ValueError("size must not be negative, and fidelity_weight must be greater than 0")
+            raise UserError("size must not be negative, and fidelity_weight must be greater than 0")
 
     def method(self) -> dict[str, Any]:
         """The settings that every cell shares."""
@@ -96,17 +98,17 @@ class Plan:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Plan:
-        """Of ``to_json``'s result. Raises ValueError if it is no plan."""
+        """Of ``to_json``'s result. Raises UserError if it is no plan."""
         known = {field.name for field in fields(cls)}
         if set(content) != known:
-            raise ValueError(f"plan: {', '.join(sorted(set(content) ^ known))} missing or unknown")
+            raise UserError(f"plan: {', '.join(sorted(set(content) ^ known))} missing or unknown")
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
         }
         try:
             return cls(**values)
         except TypeError as error:
-            raise ValueError(f"plan: {error}") from error
+            raise UserError(f"plan: {error}") from error
 
 
 def digest(content: Any) -> str:

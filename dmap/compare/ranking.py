@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from .results import Array
 from .votes import Observer, Vote
 
@@ -33,13 +34,13 @@ def bradley_terry(count: Array) -> Array:
     P(i preferred to j) = 1 / (1 + exp(s_j - s_i)); scipy does the fit.
 
     Raises:
-        ValueError: if scipy cannot be imported.
+        UserError: if scipy cannot be imported.
     """
     try:
         from scipy.optimize import minimize
         from scipy.special import expit
     except ImportError as error:
-        raise ValueError("ranking: it needs the package scipy (ComfyUI brings it); run 'pip install scipy'") from error
+        raise UserError("ranking: it needs the package scipy (ComfyUI brings it); run 'pip install scipy'") from error
     total = count + count.T
 
     def loss(strengths: Array) -> tuple[float, Array]:
@@ -123,11 +124,11 @@ def rank(observers: Sequence[Observer], models: Sequence[str], samples: int = 50
     """Rank the models.
 
     Raises:
-        ValueError: if there is no vote.
+        UserError: if there is no vote.
     """
     votes = [vote for observer in observers for vote in observer.votes]
     if not votes:
-        raise ValueError("ranking: there is no usable vote; see the list of problems")
+        raise UserError("ranking: there is no usable vote; see the list of problems")
     count = wins(votes, models)
     strengths = bradley_terry(count)
     low, high = intervals(observers, models, samples, seed)

@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..errors import UserError
 from .folder import Folder, write_json, write_text
 from .measures import MEASURES
 from .pages import data_uri, page
@@ -36,10 +37,10 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
         title: of the page.
 
     Raises:
-        ValueError: if no output is there yet.
+        UserError: if no output is there yet.
     """
     if not _begun(results):
-        raise ValueError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
+        raise UserError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
     data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}}
     write_json(folder.path / DATA, {"title": title, **data})
     write_text(folder.path / CELLS, _csv(list(_cell_rows(results))))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import UserError
 from .folder import Cell, Folder, Input
 from .measures import MEASURES
 from .plan import Plan, digest
@@ -108,7 +109,7 @@ def load(folder: Folder) -> Results:
     """Read a comparison, finished or not.
 
     Raises:
-        ValueError: if there is none, it is damaged, or of another version.
+        UserError: if there is none, it is damaged, or of another version.
     """
     index = folder.open(must_exist=True)
     assert index is not None
@@ -119,7 +120,7 @@ def load(folder: Folder) -> Results:
         parts = [{str(part) for part in model["parts"]} for model in index["models"]]
         _check_record(index)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{folder.path}: comparison.json is damaged ({error}); run the comparison again") from error
+        raise UserError(f"{folder.path}: comparison.json is damaged ({error}); run the comparison again") from error
     conditions = _conditions(folder, plan, list(index["inputs"]), list(index["cells"]))
     shape = len(conditions), len(plan.priors)
     scores = np.full((*shape, len(judges)), np.nan)
@@ -162,7 +163,7 @@ def _check_record(index: Mapping[str, Any]) -> None:
 def _conditions(folder: Folder, plan: Plan, input_keys: list[str], cell_keys: list[str]) -> list[Condition]:
     models, levels = len(plan.priors), len(plan.levels)
     if len(cell_keys) != len(input_keys) * levels * models:
-        raise ValueError(f"{folder.path}: comparison.json is damaged; run the comparison again")
+        raise UserError(f"{folder.path}: comparison.json is damaged; run the comparison again")
     conditions = []
     for number, input_key in enumerate(input_keys):
         stored = folder.read_input(input_key)

@@ -88,7 +88,7 @@ class Comparison:
         finished: how many of them are in the folder already.
 
     Raises:
-        ValueError: if the folder cannot be used, or a model cannot be climbed on the first photograph.
+        UserError: if the folder cannot be used, or a model cannot be climbed on the first photograph.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Comparison:
         """Make all cells that are not there yet, and all scores. ``callback`` may raise to stop; nothing is lost.
 
         Raises:
-            ValueError: if an objective is not finite at the start.
+            UserError: if an objective is not finite at the start.
         """
         total, done = self.total, 0
         # Where searches ended, by model, level and degradation, and whatever the degradation.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import UserError
 from .results import Results
 
 STRATEGIES = ("debiased", "random")
@@ -60,12 +61,12 @@ def choose(pairs: Sequence[Pair], contents: Sequence[str], count: int, strategy:
         seed: of the draw, and of the order of equal pairs.
 
     Raises:
-        ValueError: for an unknown strategy, or if there is no candidate.
+        UserError: for an unknown strategy, or if there is no candidate.
     """
     if strategy not in STRATEGIES:
-        raise ValueError(f"strategy: got {strategy!r}, choose one of {', '.join(STRATEGIES)}")
+        raise UserError(f"strategy: got {strategy!r}, choose one of {', '.join(STRATEGIES)}")
     if not pairs:
-        raise ValueError(
+        raise UserError(
             "study: no two outputs are at one fidelity; finish the comparison, or run it with a smaller level, more "
             "searches or a wider tolerance"
         )

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..errors import UserError
 from ..image.plot import BACKGROUND, GRID, INK, as_batch
 from .folder import Folder
 from .results import Results
@@ -25,7 +26,7 @@ def contact_sheet(results: Results, folder: Folder, most: int = 24) -> Tensor:
         most: rows at most.
 
     Raises:
-        ValueError: if there is nothing to show.
+        UserError: if there is nothing to show.
     """
     rows = []
     for condition in results.conditions[:most]:
@@ -37,7 +38,7 @@ def contact_sheet(results: Results, folder: Folder, most: int = 24) -> Tensor:
         title = f"{condition.input.photograph}, {condition.input.degradation}, level {condition.level:g}"
         rows.append((title, [*images, *(None if one is None else one[0] for one in found)]))
     if not rows:
-        raise ValueError("contact sheet: the comparison has no finished cell yet")
+        raise UserError("contact sheet: the comparison has no finished cell yet")
     names = ["photograph", "start", *results.names]
     width = GAP + len(names) * (THUMB + GAP)
     rest = len(results.conditions) - most
@@ -65,11 +66,11 @@ def matrix(results: Results) -> Tensor:
     """The gains over the start, rows optimised by, columns judged by, as a heat map: (1, 3, h, w) in [0, 1].
 
     Raises:
-        ValueError: if no start was brought to one fidelity by all models.
+        UserError: if no start was brought to one fidelity by all models.
     """
     chosen = results.select()
     if len(chosen) == 0:
-        raise ValueError("cross-scores: at no start did all models reach the same fidelity")
+        raise UserError("cross-scores: at no start did all models reach the same fidelity")
     mean, error = cross_scores(results, chosen, gain=True)
     largest = max(1.0, float(np.abs(mean).max()))
     side, left, top = 130, 220, 60

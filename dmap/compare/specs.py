@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from ..errors import UserError
 from ..priors import Prior, load_prior
 from ..priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from .inputs import checksum
@@ -26,7 +27,7 @@ def build(spec: str, load: Callable[[str], Prior] = load_prior) -> Prior:
         load: from a name to a prior.
 
     Raises:
-        ValueError: if the text is not understood, or a part cannot be loaded; says what to do.
+        UserError: if the text is not understood, or a part cannot be loaded; says what to do.
     """
     return _build(spec.strip(), load).eval().requires_grad_(False)
 
@@ -35,18 +36,18 @@ def _build(spec: str, load: Callable[[str], Prior]) -> Prior:
     found = _COMPOSITION.fullmatch(spec)
     if found is None:
         if any(sign in spec for sign in "(),"):
-            raise ValueError(f"prior {spec!r}: it is not understood; give {HELP}")
+            raise UserError(f"prior {spec!r}: it is not understood; give {HELP}")
         return load(spec)
     kind, parts = found.group(1), _split(found.group(2))
     if not all(parts):
-        raise ValueError(f"prior {spec!r}: a part of it is empty; give {HELP}")
+        raise UserError(f"prior {spec!r}: a part of it is empty; give {HELP}")
     if kind in ("mean", "softmin"):
         weighted = [_WEIGHTED.fullmatch(part) for part in parts]
         weights = [float(match.group(1)) if match else 1.0 for match in weighted]
         names = [match.group(2) if match else part for match, part in zip(weighted, parts, strict=True)]
         return MixedPrior([_build(name, load) for name in names], weights, kind)
     if len(parts) != 1:
-        raise ValueError(f"prior {spec!r}: {kind} takes one prior, got {len(parts)}")
+        raise UserError(f"prior {spec!r}: {kind} takes one prior, got {len(parts)}")
     inner = _build(parts[0], load)
     return RobustPrior(inner) if kind == "robust" else MultiScalePrior(inner)
 

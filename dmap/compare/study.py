@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise
+from ..errors import UserError
 from .folder import Folder, read_json, write_json, write_text
 from .inputs import from_bytes, shown, to_bytes
 from .pages import data_uri, page
@@ -88,11 +89,11 @@ def make(
         seed: of the choice, the order and the sides.
 
     Raises:
-        ValueError: if there is no pair to show, or a number is out of its range.
+        UserError: if there is no pair to show, or a number is out of its range.
     """
     for name, value, least in (("pairs", count, 1), ("catches", catches, 0), ("repeats", repeats, 0)):
         if value < least:
-            raise ValueError(f"{name}: got {value}, at least {least} is needed")
+            raise UserError(f"{name}: got {value}, at least {least} is needed")
     contents = [f"{one.input.photograph}/{one.input.degradation}" for one in results.conditions]
     pairs = choose(candidates(results), contents, count, strategy, seed)
     images: dict[str, str] = {}
@@ -160,7 +161,7 @@ def _image(images: dict[str, str], image: Tensor, seed: int) -> str:
 
 def _there(found: Found | None, folder: Folder) -> Found:
     if found is None:
-        raise ValueError(f"comparison {folder.path}: an image is missing or damaged; run the comparison again")
+        raise UserError(f"comparison {folder.path}: an image is missing or damaged; run the comparison again")
     return found
 
 
@@ -170,10 +171,10 @@ def _spoiled(image: Tensor, seed: int) -> Tensor:
 
 
 def read_key(file: Path) -> Study:
-    """Read a study's key. Raises ValueError if it is missing, damaged or of another version."""
+    """Read a study's key. Raises UserError if it is missing, damaged or of another version."""
     content = read_json(file, "study key", "make the study again")
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
-        raise ValueError(f"study key {file.name}: it is not one of this version of the pack; name {KEY} of the study")
+        raise UserError(f"study key {file.name}: it is not one of this version of the pack; name {KEY} of the study")
     try:
         trials = tuple(Trial(**trial) for trial in content["trials"])
         study = Study(
@@ -185,7 +186,7 @@ def read_key(file: Path) -> Study:
             int(content["seed"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"study key {file.name}: it is damaged ({error}); make the study again") from error
+        raise UserError(f"study key {file.name}: it is damaged ({error}); make the study again") from error
     if _identity(study) != study.id:
-        raise ValueError(f"study key {file.name}: it was changed after it was made; make the study again")
+        raise UserError(f"study key {file.name}: it was changed after it was made; make the study again")
     return study

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .folder import read_json
 from .study import GOOD, Study, Trial
 
@@ -109,23 +110,23 @@ def read(files: Iterable[Path], study: Study) -> tuple[list[Observer], list[Prob
 
 def _content(file: Path, study: Study) -> dict[str, Any]:
     if not file.is_file() or file.stat().st_size > LARGEST:
-        raise ValueError("it is no file, or far too large")
+        raise UserError("it is no file, or far too large")
     if file.stat().st_size == 0:
-        raise ValueError("it is empty")
+        raise UserError("it is empty")
     content = read_json(file, "votes", "ask for the file again")
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
-        raise ValueError("it is not a vote file of this version of the pack")
+        raise UserError("it is not a vote file of this version of the pack")
     if content.get("study") != study.id:
-        raise ValueError("it belongs to another study")
+        raise UserError("it belongs to another study")
     votes = content.get("votes")
     if not isinstance(votes, list) or not votes:
-        raise ValueError("it holds no vote")
+        raise UserError("it holds no vote")
     for row in votes:
         missing = [name for name in ROW if name not in row] if isinstance(row, dict) else ROW
         if missing:
-            raise ValueError(f"a vote lacks {', '.join(missing)}")
+            raise UserError(f"a vote lacks {', '.join(missing)}")
     if "observer" not in content or content.get("checksum") != checksum(canonical(content)):
-        raise ValueError("it was changed after it was saved (its checksum is wrong)")
+        raise UserError("it was changed after it was saved (its checksum is wrong)")
     return content
 
 
@@ -139,11 +140,11 @@ def _observer(content: dict[str, Any], study: Study) -> tuple[Observer, list[str
         trial = trials.get(str(row["trial"]))
         sides_shown = [row["left"], row["right"]]
         if trial is None or sides_shown not in ([trial.a, trial.b], [trial.b, trial.a]) or row["choice"] not in SIDES:
-            raise ValueError(f"a vote on {row['trial']!r} does not fit the study")
+            raise UserError(f"a vote on {row['trial']!r} does not fit the study")
         if trial.id in answers:
-            raise ValueError(f"there are two votes on {trial.id}")
+            raise UserError(f"there are two votes on {trial.id}")
         if isinstance(row["ms"], bool) or not isinstance(row["ms"], int | float) or not 0 <= row["ms"] <= LONGEST:
-            raise ValueError(f"the time of the vote on {trial.id} is no time")
+            raise UserError(f"the time of the vote on {trial.id} is no time")
         sides[row["choice"]] += 1
         models = (trial.model_a, trial.model_b)
         winner, loser = models if row[row["choice"]] == trial.a else models[::-1]
@@ -166,7 +167,7 @@ def _observer(content: dict[str, Any], study: Study) -> tuple[Observer, list[str
         if vote.trial.kind == "repeat" and _shown(vote.trial) in pairs
     ]
     if not pairs:
-        raise ValueError(f"observer {name!r} has no answer on a pair that counts")
+        raise UserError(f"observer {name!r} has no answer on a pair that counts")
     observer = Observer(
         name, tuple(pairs.values()), (sum(catches), len(catches)), (sum(twice), len(twice)), sides["left"] / total
     )

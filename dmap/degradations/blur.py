@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .base import SameSize
 
 TAPS_PER_PIXEL = 8
@@ -63,7 +64,7 @@ class GaussianBlur(_KernelBlur):
 
     def __init__(self, sigma: float = 1.5) -> None:
         if not sigma > 0:
-            raise ValueError(f"sigma: got {sigma}, it must be greater than 0; 1 is a slight blur, 3 a strong one")
+            raise UserError(f"sigma: got {sigma}, it must be greater than 0; 1 is a slight blur, 3 a strong one")
         super().__init__(gaussian_kernel(sigma))
 
 
@@ -79,5 +80,5 @@ class MotionBlur(_KernelBlur):
 
     def __init__(self, length: float = 9.0, angle: float = 0.0) -> None:
         if not length > 0:
-            raise ValueError(f"length: got {length}, it must be greater than 0; 5 to 20 pixels are usual")
+            raise UserError(f"length: got {length}, it must be greater than 0; 5 to 20 pixels are usual")
         super().__init__(motion_kernel(length, angle))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ..errors import UserError
 from .base import Degradation
 
 
@@ -17,16 +18,16 @@ class Composed(Degradation):
         parts: at least one, the first to happen first; pixels that the last one loses are unknown in the photograph.
 
     Raises:
-        ValueError: without a part, or if pixels are lost before the last one, which would spread the hole.
+        UserError: without a part, or if pixels are lost before the last one, which would spread the hole.
     """
 
     name: ClassVar[str] = "composed"
 
     def __init__(self, parts: Sequence[Degradation]) -> None:
         if not parts:
-            raise ValueError("degradations: none given; at least one is needed")
+            raise UserError("degradations: none given; at least one is needed")
         if not all(part.complete for part in parts[:-1]):
-            raise ValueError(
+            raise UserError(
                 "before: what follows lost pixels would spread them into the rest; connect Inpaint Mask last, after "
                 "all other degradations, and only once (join two masks to one)"
             )

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .base import Degradation
 
 
@@ -21,7 +22,7 @@ class Downscale(Degradation):
 
     def __init__(self, factor: float = 2.0) -> None:
         if not factor >= 1:
-            raise ValueError(f"factor: got {factor}, it must be at least 1; 2 halves both sides")
+            raise UserError(f"factor: got {factor}, it must be at least 1; 2 halves both sides")
         self.factor = factor
 
     def size(self, height: int, width: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .base import SameSize
 
 
@@ -17,7 +18,7 @@ class Inpaint(SameSize):
         mask: (1 or B, 1, h, w) in [0, 1]; 1 = unknown. It is resized if the picture has another size.
 
     Raises:
-        ValueError: if the mask has another shape or values.
+        UserError: if the mask has another shape or values.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -26,9 +27,9 @@ class Inpaint(SameSize):
 
     def __init__(self, mask: Tensor) -> None:
         if mask.ndim != 4 or mask.shape[1] != 1:
-            raise ValueError(f"mask: expected shape (1 or batch, 1, height, width), got {tuple(mask.shape)}")
+            raise UserError(f"mask: expected shape (1 or batch, 1, height, width), got {tuple(mask.shape)}")
         if not torch.isfinite(mask).all() or float(mask.min()) < 0 or float(mask.max()) > 1:
-            raise ValueError("mask: its values must lie in 0..1; 1 marks what is to be filled")
+            raise UserError("mask: its values must lie in 0..1; 1 marks what is to be filled")
         self.mask = mask
 
     def __call__(self, image: Tensor) -> Tensor:

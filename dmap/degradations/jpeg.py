@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .base import SameSize
 
 BLOCK = 16
@@ -18,7 +19,7 @@ class JPEG(SameSize):
         quality: 1 to 100, as image programs count.
 
     Raises:
-        ValueError: for other qualities, or without the package kornia (every ComfyUI has it).
+        UserError: for other qualities, or without the package kornia (every ComfyUI has it).
     """
 
     name = "jpeg"
@@ -26,11 +27,11 @@ class JPEG(SameSize):
 
     def __init__(self, quality: float = 40.0) -> None:
         if not 1 <= quality <= 100:
-            raise ValueError(f"quality: got {quality}, it must be from 1 to 100; 30 to 60 show blocks")
+            raise UserError(f"quality: got {quality}, it must be from 1 to 100; 30 to 60 show blocks")
         try:
             from kornia.enhance import jpeg_codec_differentiable
         except ImportError as error:
-            raise ValueError("degradation jpeg: it needs the package kornia: pip install kornia") from error
+            raise UserError("degradation jpeg: it needs the package kornia: pip install kornia") from error
         self.quality, self._codec = quality, jpeg_codec_differentiable
 
     def __call__(self, image: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..method.chain import Decoder
-from ..method.path import Path
+from ..method.path import LatentPath
+from .photograph import Photograph
 
 AUTO = "auto"
 DETAILS = (AUTO, "0", "0.25", "0.5", "0.75", "1")
@@ -21,19 +23,6 @@ LEAST_LIMIT, MOST = 0.25, 0.75
 """What "auto" takes at most: of a photograph with strong blocks of JPEG, and of one without any.
 
 Blocks are no noise, and the autoencoder loses some of them as well (docs/evidence.md has the measurement)."""
-
-
-def lost(photograph: Tensor, round_trip: Tensor, known: Tensor | None = None) -> Tensor:
-    """photograph - decode(encode(photograph)), (B, 3, h, w), 0 where nothing is known.
-
-    That is fine detail and noise alike: the autoencoder cannot tell them apart.
-
-    Args:
-        photograph, round_trip: (B, 3, h, w).
-        known: (1 or B, 1, h, w) in [0, 1]; what lies in a hole or a scratch is no detail.
-    """
-    difference = photograph - round_trip
-    return difference if known is None else difference * known
 
 
 def noise_deviation(image: Tensor) -> Tensor:
@@ -121,31 +110,29 @@ def weighted(missing: Tensor, share: Tensor) -> Tensor:
 
 
 def with_detail(
-    path: Path, detail: str, photograph: Tensor, decode: Decoder, known: Tensor | None = None
-) -> tuple[Path, Tensor | None]:
+    path: LatentPath, detail: str, photograph: Photograph, decode: Decoder
+) -> tuple[LatentPath, Tensor | None]:
     """A path with the share of what was lost that is part of its picture.
 
     Args:
         path: of the photograph; where an earlier ascent has given it a share, "auto" keeps that.
         detail: one of ``DETAILS``; "auto" takes ``estimated_share``.
-        photograph: (B, 3, h, w) in [0, 1].
+        photograph: what the path was made from.
         decode: latent -> image.
-        known: as of ``lost``.
 
     Returns:
         The path, and what the chain is to add to the decoder's image, (B, 3, h, w) or None for nothing.
 
     Raises:
-        ValueError: for another ``detail``.
+        UserError: for another ``detail``.
     """
     if detail not in DETAILS:
-        raise ValueError(f"detail: got {detail!r}, choose one of {', '.join(DETAILS)}")
+        raise UserError(f"detail: got {detail!r}, choose one of {', '.join(DETAILS)}")
     share = path.detail if detail == AUTO else path.scale.new_full((path.batch,), float(detail))
     if share is not None and not bool(share.any()):
         return replace(path, detail=share), None
     with torch.no_grad():
-        round_trip = decode(path.latent)
-        missing = lost(photograph, round_trip, known)
+        missing = photograph.residual(decode(path.latent))
         if share is None:
-            share = estimated_share(photograph, missing, known)
+            share = estimated_share(photograph.shown, missing, photograph.known)
     return replace(path, detail=share), weighted(missing, share)

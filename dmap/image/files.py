@@ -1,19 +1,44 @@
-"""Picture files as 8-bit RGB and as tensors."""
+"""Picture files and tensors: what a photograph's file holds besides its pixels is kept."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ..errors import UserError
+from .photograph import Photograph
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 """Of the files in a folder that are taken for photographs."""
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+"""What is read; others, such as EPS, are programs rather than pictures."""
+WITHOUT_ALPHA = (".jpg", ".jpeg")
 
 FAULTS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for files that are no pictures, cut off or damaged; broken EXIF ends in a SyntaxError."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a picture's file says besides its pixels.
+
+    Attributes:
+        exif: EXIF data, its orientation taken out.
+        icc_profile: colour profile.
+        dpi: dots an inch, across and down.
+    """
+
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
 
 def read_upright(file: Path) -> Image.Image:
@@ -24,11 +49,61 @@ def read_upright(file: Path) -> Image.Image:
     Raises:
         FAULTS: if the file is missing, damaged or no picture.
     """
-    with Image.open(file) as opened:
-        upright = ImageOps.exif_transpose(opened)
-        if upright.mode.startswith("I"):
-            upright = Image.fromarray((np.asarray(upright).astype(np.uint32).clip(0, 65535) // 257).astype(np.uint8))
-        return upright.convert("RGB")
+    with Image.open(file, formats=FORMATS) as opened:
+        return _eight_bits(ImageOps.exif_transpose(opened)).convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture).astype(np.uint32).clip(0, 65535) // 257).astype(np.uint8))
+
+
+def photograph_of(picture: Image.Image) -> tuple[Photograph, About]:
+    """A Pillow image, turned as its EXIF says, and what it holds besides its pixels."""
+    upright = ImageOps.exif_transpose(picture)
+    info = upright.info
+    about = About(info.get("exif"), info.get("icc_profile"), info.get("dpi"))
+    has_alpha = upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in info
+    pixels = np.array(_eight_bits(upright).convert("RGBA" if has_alpha else "RGB"))
+    return Photograph.of(torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255), about
+
+
+def read_photograph(file: str | os.PathLike[str]) -> tuple[Photograph, About]:
+    """A photograph's file: pixels and alpha upright, and what it holds besides.
+
+    Raises:
+        UserError: if the file is missing or no picture.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as opened:
+            return photograph_of(opened)
+    except FileNotFoundError as error:
+        raise UserError(f"{file}: there is no such file") from error
+    except UserError:
+        raise
+    except FAULTS as error:
+        raise UserError(f"{file}: it cannot be read as a picture ({error})") from error
+
+
+def write_picture(image: Tensor, file: str | os.PathLike[str], about: About | None = None) -> None:
+    """Write (1, 3 or 4, h, w) in [0, 1] as an 8-bit picture; a reader finds the old file or the whole new one.
+
+    JPEG files hold no alpha: it is left out there.
+
+    Raises:
+        UserError: for a name without a suffix of ``WRITABLE``.
+    """
+    file, about = Path(file), About() if about is None else about
+    if file.suffix.lower() not in WRITABLE:
+        raise UserError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
+    pixels = image[0, :3] if file.suffix.lower() in WITHOUT_ALPHA else image[0]
+    array = pixels.detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    known: dict[str, Any] = {"exif": about.exif, "icc_profile": about.icc_profile, "dpi": about.dpi}
+    beside = {name: value for name, value in known.items() if value is not None}
+    temporary = file.with_name(f".{file.stem}.part{file.suffix}")
+    Image.fromarray(np.ascontiguousarray(array)).save(temporary, quality=95, **beside)
+    os.replace(temporary, file)
 
 
 def to_tensor(image: Image.Image) -> Tensor:

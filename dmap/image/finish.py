@@ -1,4 +1,4 @@
-"""From the image of an ascent to the picture that is handed over: colour, lost detail, mask, size and alpha."""
+"""From the image of an ascent to the picture that is handed over: colour and lost detail."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .detail import weighted
-from .regions import blend
 
 COLOURS = ("off", "low_pass", "wavelet")
 LEVELS = 5
@@ -53,10 +53,10 @@ def transfer_colour(image: Tensor, photograph: Tensor, method: str, known: Tenso
             to give. None = everywhere.
 
     Raises:
-        ValueError: for another method.
+        UserError: for another method.
     """
     if method not in COLOURS:
-        raise ValueError(f"colour: got {method!r}, choose one of {', '.join(COLOURS)}")
+        raise UserError(f"colour: got {method!r}, choose one of {', '.join(COLOURS)}")
     if method == "off":
         return image
     smooth = low_pass if method == "low_pass" else coarse
@@ -68,7 +68,7 @@ def transfer_colour(image: Tensor, photograph: Tensor, method: str, known: Tenso
 def return_detail(
     image: Tensor, missing: Tensor, amount: float, mask: Tensor | None = None, already: Tensor | None = None
 ) -> Tensor:
-    """Add what the autoencoder lost of the photograph (``dmap.image.detail.lost``).
+    """Add what the autoencoder lost of the photograph (``Photograph.residual``).
 
     Args:
         image, missing: (B, 3, h, w).
@@ -77,25 +77,10 @@ def return_detail(
         already: (B,) in [0, 1], the share that belongs to the image anyway, mask or not; ``amount`` is of the rest.
 
     Raises:
-        ValueError: for an amount outside [0, 1].
+        UserError: for an amount outside [0, 1].
     """
     if not 0 <= amount <= 1:
-        raise ValueError(f"detail: got {amount}, it must be from 0 to 1")
+        raise UserError(f"detail: got {amount}, it must be from 0 to 1")
     share = missing.new_zeros(len(missing)) if already is None else already.to(missing)
     rest = amount * weighted(missing, 1 - share)
     return image + weighted(missing, share) + (rest if mask is None else rest * mask)
-
-
-def assemble(image: Tensor, original: Tensor, mask: Tensor | None) -> Tensor:
-    """The picture that is handed over.
-
-    Args:
-        image: (B, 3, h, w), the method's result.
-        original: (B, 3 or 4, h, w) as it came: values out of [0, 1] and the alpha channel are kept.
-        mask: (1 or B, 1, h, w); where it is 0 the result is the original, bit by bit.
-
-    Returns:
-        (B, 3 or 4, h, w); with alpha if the original has it.
-    """
-    colour = blend(mask, image.clamp(0, 1), original[:, :3])
-    return torch.cat([colour, original[:, 3:]], dim=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
+
 
 def fill(image: Tensor, known: Tensor) -> Tensor:
     """Fill holes smoothly, coarse to fine ("push-pull", Gortler et al. 1996, The Lumigraph).
@@ -17,10 +19,10 @@ def fill(image: Tensor, known: Tensor) -> Tensor:
         known: (1 or B, 1, h, w) in [0, 1]; 0 is filled, 1 stays bit by bit.
 
     Raises:
-        ValueError: if nothing of an image is known.
+        UserError: if nothing of an image is known.
     """
     if not (known.amax(dim=(1, 2, 3)) > 0).all():
-        raise ValueError("holes: the mask covers the whole photograph, so there is nothing to fill it from")
+        raise UserError("holes: the mask covers the whole photograph, so there is nothing to fill it from")
     known = known.expand(len(image), -1, -1, -1)
     return torch.where(known == 1, image, _pulled(image * known, known))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..errors import UserError
+
 MIN_TILE = 64
 
 
@@ -20,7 +22,7 @@ class Layout:
         overlap: of neighbouring tiles, over which they are blended.
 
     Raises:
-        ValueError: for tiles that are too small, or an overlap of more than half a tile.
+        UserError: for tiles that are too small, or an overlap of more than half a tile.
     """
 
     height: int = 0
@@ -30,9 +32,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.tile and self.tile < MIN_TILE:
-            raise ValueError(f"tile: got {self.tile}, it must be at least {MIN_TILE} px; 512 is a good first value")
+            raise UserError(f"tile: got {self.tile}, it must be at least {MIN_TILE} px; 512 is a good first value")
         if not 0 <= self.overlap <= self.tile // 2:
-            raise ValueError(
+            raise UserError(
                 f"overlap: got {self.overlap}, it must be from 0 to half the tile ({self.tile // 2} px); "
                 "an eighth of the tile is a good first value"
             )

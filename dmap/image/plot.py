@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..errors import UserError
 from ..method.trace import Row, Trace
 
 BACKGROUND, INK, GRID = (255, 255, 255), (40, 40, 40), (225, 225, 225)
@@ -31,10 +32,10 @@ def plot_trace(trace: Trace, width: int = 960, height: int = 640) -> Tensor:
         (1, 3, height, width) in [0, 1].
 
     Raises:
-        ValueError: if the trace holds no iteration.
+        UserError: if the trace holds no iteration.
     """
     if not trace.rows:
-        raise ValueError("trace: it holds no iteration; connect the trace output of DMAP Optimize")
+        raise UserError("trace: it holds no iteration; connect the trace output of DMAP Optimize")
     canvas = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     steps = [row.iteration for row in trace.rows]
@@ -64,10 +65,10 @@ def plot_scores(rows: Sequence[Mapping[str, Any]], width: int = 960) -> Tensor:
         (1, 3, height, width) in [0, 1].
 
     Raises:
-        ValueError: if there is no row.
+        UserError: if there is no row.
     """
     if not rows:
-        raise ValueError("scores: there is no judge; connect at least one prior")
+        raise UserError("scores: there is no judge; connect at least one prior")
     bar, head, font = 22, 34, ImageFont.load_default(14)
     height = 20 + sum(head + bar * len(row["after"]) for row in rows)
     canvas = Image.new("RGB", (width, height), BACKGROUND)

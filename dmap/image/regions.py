@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from ..priors import Prior
 
 
@@ -27,7 +28,7 @@ class Region:
 
     def __post_init__(self) -> None:
         if not self.weight >= 0:
-            raise ValueError(f"region: got weight {self.weight}, it must not be negative")
+            raise UserError(f"region: got weight {self.weight}, it must not be negative")
 
 
 def divide(prior: Prior, mask: Tensor | None, regions: Sequence[Region]) -> list[Region]:
@@ -39,12 +40,12 @@ def divide(prior: Prior, mask: Tensor | None, regions: Sequence[Region]) -> list
         regions: each with a mask; where they overlap, both count.
 
     Raises:
-        ValueError: for a region without a mask.
+        UserError: for a region without a mask.
     """
     terms, rest = [], mask
     for region in regions:
         if region.mask is None:
-            raise ValueError("region: it has no mask; connect one that says where it is")
+            raise UserError("region: it has no mask; connect one that says where it is")
         inside = region.mask if mask is None else region.mask * mask
         rest = 1 - region.mask if rest is None else rest * (1 - region.mask)
         if region.weight > 0:

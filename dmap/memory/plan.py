@@ -6,6 +6,7 @@ import math
 import re
 import weakref
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ..method.denoiser import Denoiser
 from ..method.gradients import GradientStrategy, make_gradient
 from ..method.objective import Objective
-from ..method.path import Path as LatentPath
+from ..method.path import LatentPath
 from ..method.solvers import make_solver
 from .checkpoint import CopyOnWrite
 from .decoding import Decoding
@@ -216,23 +217,36 @@ class Evaluation:
         return self.latent[..., : self.tile, : self.tile] if self.tile else self.latent
 
 
+@dataclass(frozen=True)
+class Decision:
+    """How an evaluation is run so that it fits into the free memory.
+
+    Attributes:
+        strategy: how gradients pass through the network's calls.
+        decoding: the decoder on the level that fits.
+        note: what was measured and chosen, in words.
+    """
+
+    strategy: GradientStrategy
+    decoding: Decoding
+    note: str
+
+
 def plan(
     evaluation: Evaluation, make: Callable[[int], GradientStrategy], room: Callable[[int], int | None]
-) -> tuple[GradientStrategy, str]:
+) -> Decision:
     """Choose how many calls are kept, and the decoder's level, so that an evaluation fits into the free memory.
 
     Args:
-        evaluation: what is going to be run; its decoder's level is raised as far as needed.
+        evaluation: what is going to be run; it stays as it is.
         make: a strategy for so many calls whose activations memory holds.
         room: is told how many bytes would be welcome, and returns how many are free; None if it cannot tell: then no
             call is kept and the decoder stays as it is.
 
-    Returns:
-        The strategy, and what was measured and chosen, in words.
-
     Raises:
         MemoryError: if not even a part of the evaluation can be measured.
     """
+    evaluation = replace(evaluation, decoding=copy(evaluation.decoding))
     needs, calls = _measured(evaluation, room), evaluation.calls
     free = room(needs.peak(calls))
     if free is not None:
@@ -246,7 +260,8 @@ def plan(
     )
     known = "an unknown amount" if free is None else gib(free)
     warning = "" if free is None or needs.peak(kept) <= free else "; more than is free, it may have to do with less"
-    return strategy, f"memory for an iteration: about {gib(needs.peak(kept))} of {known} free ({parts}){warning}"
+    note = f"memory for an iteration: about {gib(needs.peak(kept))} of {known} free ({parts}){warning}"
+    return Decision(strategy, evaluation.decoding, note)
 
 
 def plan_path(
@@ -257,7 +272,7 @@ def plan_path(
     objective: Objective,
     tile: int,
     room: Callable[[int], int | None],
-) -> tuple[GradientStrategy, str]:
+) -> Decision:
     """``plan`` for the ascent of a path by a strategy's name; ``denoise`` and ``decoding`` are those without tiles."""
     sigma = path.schedule.sigmas[0]
     _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..memory.plan import is_out_of_memory
+from ..settings import Settings
 from .chain import Chain
 from .judge import Judge
 from .latent_prior import LatentPrior
 from .objective import Objective, Terms
-from .path import Path
+from .path import LatentPath
 from .rules import RULES, make_rule
 from .trace import Row, Trace
 
@@ -37,16 +39,16 @@ class AscentSettings:
             early. The authors stop at 90.
     """
 
-    iterations: int = 30
-    rule: str = "adam"
-    step_size: float = 0.05
-    target_score: float = 90.0
+    iterations: int = Settings.iterations
+    rule: str = Settings.rule
+    step_size: float = Settings.step_size
+    target_score: float = Settings.target_score
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
-            raise ValueError(f"iterations: got {self.iterations}, at least 1 is needed; 30 is a good first value")
+            raise UserError(f"iterations: got {self.iterations}, at least 1 is needed; 20 is a good first value")
         if self.rule not in RULES:
-            raise ValueError(f"rule: got {self.rule!r}, choose one of {', '.join(RULES)}")
+            raise UserError(f"rule: got {self.rule!r}, choose one of {', '.join(RULES)}")
 
 
 class Ascent:
@@ -85,7 +87,7 @@ class Ascent:
         self._best = torch.full((chain.path.batch,), -torch.inf)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> LatentPath:
         """The path of the best latents so far."""
         return self.chain.path.with_state(self.chain.state(self._best_z))
 
@@ -93,7 +95,7 @@ class Ascent:
         """Climb. ``callback(self)`` is called after each evaluation and may raise to stop.
 
         Raises:
-            ValueError: if the objective is not finite at the very start.
+            UserError: if the objective is not finite at the very start.
             FloatingPointError: if it stops being finite later on.
             MemoryError: if memory runs out and nothing is left to save it with.
         """
@@ -155,7 +157,7 @@ class Ascent:
             bad = (~torch.isfinite(terms.objective)).nonzero().flatten().tolist()
             text = f"the objective of image {bad} is not finite in iteration {iteration}"
             if iteration == 0:
-                raise ValueError(f"{text}, before any change: the model, the photograph or the prior is broken")
+                raise UserError(f"{text}, before any change: the model, the photograph or the prior is broken")
             raise FloatingPointError(f"{text}; lower step_size or prior_weight. The best image so far is kept.")
         if not with_gradient:
             return image.detach(), terms, None

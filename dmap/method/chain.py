@@ -10,7 +10,7 @@ from ..memory.checkpoint import CopyOnWrite
 from ..memory.decoding import Decoding
 from .denoiser import Denoiser
 from .gradients import AUTO, Checkpoint, GradientStrategy, Keep, make_gradient
-from .path import Path
+from .path import LatentPath
 from .solvers import Solver, make_solver
 
 Decoder = Callable[[Tensor], Tensor]
@@ -33,7 +33,7 @@ class Chain:
 
     def __init__(
         self,
-        path: Path,
+        path: LatentPath,
         denoise: Denoiser,
         decode: Decoder,
         gradient: GradientStrategy = checkpoint_calls,

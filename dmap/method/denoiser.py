@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """``denoise(u, sigma)``: u (B, C, H, W), sigma a 0-dim tensor; returns D(u, sigma) in u's shape and dtype."""
 
@@ -42,12 +44,12 @@ def from_network(
         dtype: the network's dtype. Only its input and output are cast; the solver keeps its own precision.
 
     Raises:
-        ValueError: for an unknown prediction or a missing table.
+        UserError: for an unknown prediction or a missing table.
     """
     if prediction not in PREDICTIONS:
-        raise ValueError(f"prediction: got {prediction!r}, choose one of {', '.join(PREDICTIONS)}")
+        raise UserError(f"prediction: got {prediction!r}, choose one of {', '.join(PREDICTIONS)}")
     if prediction != "flow" and table is None:
-        raise ValueError(f"table: {prediction}-prediction needs the table of noise levels")
+        raise UserError(f"table: {prediction}-prediction needs the table of noise levels")
     levels = None if table is None else table.detach().to("cpu", torch.float64)
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..memory.checkpoint import CopyOnWrite, checkpoint
 from .denoiser import Denoiser
-from .path import Path
+from .path import LatentPath
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class GradientStrategy(ABC):
 
     def __init__(self, kept: int = 0) -> None:
         if kept < 0:
-            raise ValueError(f"kept: got {kept}, it must not be negative")
+            raise UserError(f"kept: got {kept}, it must not be negative")
         self.kept = kept
 
     @abstractmethod
@@ -56,7 +57,7 @@ class GradientStrategy(ABC):
         return without + 4 * with_gradient - min(self.kept, with_gradient)
 
     def sample(
-        self, solver: Solver, denoise: Denoiser, path: Path, state: Tensor, guard: CopyOnWrite | None = None
+        self, solver: Solver, denoise: Denoiser, path: LatentPath, state: Tensor, guard: CopyOnWrite | None = None
     ) -> Tensor:
         """``solver.sample`` with this strategy's gradient with respect to ``state``.
 
@@ -69,7 +70,7 @@ class GradientStrategy(ABC):
         return self._sample(solver, _Calls(denoise, taken, self.kept, guard or CopyOnWrite()), path, state)
 
     @abstractmethod
-    def _sample(self, solver: Solver, calls: _Calls, path: Path, state: Tensor) -> Tensor: ...
+    def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor: ...
 
 
 class Checkpoint(GradientStrategy):
@@ -83,7 +84,7 @@ class Checkpoint(GradientStrategy):
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:
         return 0, solver.evaluations * steps
 
-    def _sample(self, solver: Solver, calls: _Calls, path: Path, state: Tensor) -> Tensor:
+    def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor:
         return solver.sample(calls, path, state)
 
 
@@ -118,14 +119,14 @@ class SparseJacobian(GradientStrategy):
     def __init__(self, kept: int = 0, period: int = 2) -> None:
         super().__init__(kept)
         if period < 2:
-            raise ValueError(f"period: got {period}, it must be at least 2; 1 would be exact")
+            raise UserError(f"period: got {period}, it must be at least 2; 1 would be exact")
         self.period = period
 
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:
         taken = math.ceil(steps / self.period)
         return solver.evaluations * (steps - taken), solver.evaluations * taken
 
-    def _sample(self, solver: Solver, calls: _Calls, path: Path, state: Tensor) -> Tensor:
+    def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor:
         way, index = -path.schedule.sigmas.diff(), 0
 
         def sparse(u: Tensor, sigma: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ class ShortChain(GradientStrategy):
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:
         return solver.evaluations * steps, solver.evaluations * math.ceil(steps / 2)
 
-    def _sample(self, solver: Solver, calls: _Calls, path: Path, state: Tensor) -> Tensor:
+    def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor:
         with torch.no_grad():
             value = solver.sample(calls.without_gradient, path, state)
         schedule = Schedule(torch.cat([path.schedule.sigmas[:-1:2], path.schedule.sigmas[-1:]]))
@@ -179,12 +180,12 @@ def make_gradient(name: str, kept: int = 0) -> GradientStrategy:
         kept: how many calls' activations memory holds; "checkpoint" keeps none and "keep" all whatever it says.
 
     Raises:
-        ValueError: for an unknown name or a negative number.
+        UserError: for an unknown name or a negative number.
     """
     if name == AUTO:
         return Checkpoint(kept)
     if name not in GRADIENTS:
-        raise ValueError(f"gradient: got {name!r}, choose one of {', '.join([AUTO, *GRADIENTS])}")
+        raise UserError(f"gradient: got {name!r}, choose one of {', '.join([AUTO, *GRADIENTS])}")
     return GRADIENTS[name]() if name in (Checkpoint.name, Keep.name) else GRADIENTS[name](kept)
 
 

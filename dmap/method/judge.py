@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..priors import Prior
 from .trace import Trace
 
@@ -22,14 +23,14 @@ class Judge:
         keep_best: the iterate that the judge likes most is kept, instead of the one with the highest objective.
 
     Raises:
-        ValueError: for a patience below 1 or a negative tolerance.
+        UserError: for a patience below 1 or a negative tolerance.
     """
 
     def __init__(self, prior: Prior, patience: int = 3, tolerance: float = 1.0, keep_best: bool = False) -> None:
         if patience < 1:
-            raise ValueError(f"patience: got {patience}, at least 1 is needed")
+            raise UserError(f"patience: got {patience}, at least 1 is needed")
         if not tolerance >= 0:
-            raise ValueError(f"tolerance: got {tolerance}, it must not be negative")
+            raise UserError(f"tolerance: got {tolerance}, it must not be negative")
         self.prior, self.patience, self.tolerance, self.keep_best = prior, patience, tolerance, keep_best
         self._best: Tensor | None = None
         self._below: Tensor | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 LAGS = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0))
 """Neighbours, in latent positions, whose correlation is held."""
 
@@ -34,7 +36,7 @@ class LatentPrior:
         whiteness_weight: >= 0.
 
     Raises:
-        ValueError: for a negative weight.
+        UserError: for a negative weight.
     """
 
     TOLERANCE = 0.1
@@ -42,7 +44,7 @@ class LatentPrior:
     def __init__(self, start: Tensor, norm_weight: float, whiteness_weight: float) -> None:
         for name, value in (("latent_norm_weight", norm_weight), ("whiteness_weight", whiteness_weight)):
             if not value >= 0:
-                raise ValueError(f"{name}: got {value}, it must not be negative")
+                raise UserError(f"{name}: got {value}, it must not be negative")
         self.norm_weight, self.whiteness_weight = norm_weight, whiteness_weight
         self._norm, self._correlation = self._measure(start.detach())
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ..degradations import Degradation
+from ..errors import UserError
 from ..image.regions import Region, blend, divide
 from ..priors import Prior
+from ..settings import Settings
 from .fidelity import Fidelity
 
 
@@ -44,7 +46,7 @@ class Objective:
         backdrop: (B, 3, h, w), what stays where the mask is 0; the photograph by default.
 
     Raises:
-        ValueError: for negative or zero-sum weights, or a photograph that is too small for the prior.
+        UserError: for negative or zero-sum weights, or a photograph that is too small for the prior.
     """
 
     def __init__(
@@ -52,10 +54,10 @@ class Objective:
         prior: Prior,
         fidelity: Fidelity,
         photograph: Tensor,
-        prior_weight: float = 1.0,
-        fidelity_weight: float = 20.0,
-        shift: int = 0,
-        seed: int = 0,
+        prior_weight: float = Settings.prior_weight,
+        fidelity_weight: float = Settings.fidelity_weight,
+        shift: int = Settings.shift,
+        seed: int = Settings.seed,
         degradation: Degradation | None = None,
         mask: Tensor | None = None,
         regions: Sequence[Region] = (),
@@ -63,13 +65,13 @@ class Objective:
     ) -> None:
         for name, value in (("prior_weight", prior_weight), ("fidelity_weight", fidelity_weight), ("shift", shift)):
             if not value >= 0:
-                raise ValueError(f"{name}: got {value}, it must not be negative")
+                raise UserError(f"{name}: got {value}, it must not be negative")
         if prior_weight == 0 and fidelity_weight == 0:
-            raise ValueError("prior_weight and fidelity_weight are both 0: there is nothing to optimise; raise one")
+            raise UserError("prior_weight and fidelity_weight are both 0: there is nothing to optimise; raise one")
         self.backdrop = photograph if backdrop is None else backdrop
         smallest = min(self.backdrop.shape[-2:]) - shift
         if smallest < prior.info.min_size:
-            raise ValueError(
+            raise UserError(
                 f"image: its smaller side less shift is {smallest} px, but the prior {prior.info.name!r} needs at "
                 f"least {prior.info.min_size} px; use a larger image, a smaller shift or another prior"
             )
@@ -80,7 +82,7 @@ class Objective:
         self._observed = photograph if degradation is None else degradation.observed(photograph)
         self._terms = divide(prior, mask, regions)
         if prior_weight > 0 and not self._terms:
-            raise ValueError("regions: no part of the image is left to the prior; give one region a weight above 0")
+            raise UserError("regions: no part of the image is left to the prior; give one region a weight above 0")
 
     def _crop(self, image: Tensor, iteration: int) -> Tensor:
         if self.shift == 0:

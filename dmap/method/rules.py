@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 
 class StepRule(ABC):
     """Turns gradients of an objective that is to rise into changes of the unit-variance latent.
@@ -20,7 +22,7 @@ class StepRule(ABC):
 
     def __init__(self, step_size: float) -> None:
         if not step_size > 0:
-            raise ValueError(f"step_size: got {step_size}, it must be greater than 0")
+            raise UserError(f"step_size: got {step_size}, it must be greater than 0")
         self.step_size = step_size
 
     @abstractmethod
@@ -78,7 +80,7 @@ RULES: dict[str, type[StepRule]] = {Adam.name: Adam, ClippedMomentum.name: Clipp
 
 
 def make_rule(name: str, step_size: float) -> StepRule:
-    """The step rule of that name. Raises ValueError for an unknown one or a step that is not positive."""
+    """The step rule of that name. Raises UserError for an unknown one or a step that is not positive."""
     if name not in RULES:
-        raise ValueError(f"rule: got {name!r}, choose one of {', '.join(RULES)}")
+        raise UserError(f"rule: got {name!r}, choose one of {', '.join(RULES)}")
     return RULES[name](step_size)

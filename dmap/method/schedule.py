@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 SPACINGS = ("uniform", "log", "karras")
 KARRAS_RHO = 7.0
 
@@ -35,7 +37,7 @@ class Schedule:
             ``sigmas[i]`` to ``sigmas[i + 1]`` and evaluates the network at ``sigmas[i]``, so never at 0.
 
     Raises:
-        ValueError: if the levels are not of that form.
+        UserError: if the levels are not of that form.
     """
 
     sigmas: Tensor
@@ -43,15 +45,15 @@ class Schedule:
     def __post_init__(self) -> None:
         sigmas = self.sigmas.detach().to("cpu", torch.float64).clone()
         if sigmas.ndim != 1 or len(sigmas) < 2:
-            raise ValueError(
+            raise UserError(
                 f"schedule: expected a list of at least 2 sigmas, got shape {tuple(sigmas.shape)}; use steps >= 1"
             )
         if not torch.isfinite(sigmas).all():
-            raise ValueError("schedule: every sigma must be finite; choose a smaller strength or another model")
+            raise UserError("schedule: every sigma must be finite; choose a smaller strength or another model")
         if not (sigmas[1:] < sigmas[:-1]).all():
-            raise ValueError("schedule: sigmas must decrease strictly from noise to image; use fewer steps")
+            raise UserError("schedule: sigmas must decrease strictly from noise to image; use fewer steps")
         if sigmas[-1] != 0:
-            raise ValueError(f"schedule: the last sigma must be 0, got {float(sigmas[-1]):g}")
+            raise UserError(f"schedule: the last sigma must be 0, got {float(sigmas[-1]):g}")
         object.__setattr__(self, "sigmas", sigmas)
 
     @property
@@ -70,22 +72,22 @@ class Schedule:
             spacing: "uniform" in the timestep, "log" in sigma, or "karras" (rho = 7).
 
         Raises:
-            ValueError: for values outside these ranges, or more steps than the table has distinct levels.
+            UserError: for values outside these ranges, or more steps than the table has distinct levels.
         """
         table = table.detach().to("cpu", torch.float64)
         if table.ndim != 1 or len(table) < 1 or not torch.isfinite(table).all() or not (table > 0).all():
-            raise ValueError("schedule: the model's table of sigmas must be a list of finite, positive numbers")
+            raise UserError("schedule: the model's table of sigmas must be a list of finite, positive numbers")
         if not (table[1:] > table[:-1]).all():
-            raise ValueError("schedule: the model's table of sigmas must increase strictly")
+            raise UserError("schedule: the model's table of sigmas must increase strictly")
         if not 0.0 < strength <= 1.0:
-            raise ValueError(f"strength: got {strength}, it must be in (0, 1]; 0.4 is a good first value")
+            raise UserError(f"strength: got {strength}, it must be in (0, 1]; 0.4 is a good first value")
         if steps < 1:
-            raise ValueError(f"steps: got {steps}, at least 1 step is needed; 5 to 10 are good first values")
+            raise UserError(f"steps: got {steps}, at least 1 step is needed; 5 to 10 are good first values")
         if spacing not in SPACINGS:
-            raise ValueError(f"spacing: got {spacing!r}, choose one of {', '.join(SPACINGS)}")
+            raise UserError(f"spacing: got {spacing!r}, choose one of {', '.join(SPACINGS)}")
         start = max(1, round(strength * len(table)))
         if steps > start:
-            raise ValueError(
+            raise UserError(
                 f"steps: got {steps}, but strength {strength} leaves {start} noise levels; "
                 f"use at most {start} steps or a greater strength"
             )

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
+
 
 class _Block(nn.Module):
     """Residual pair of convolutions; no normalisation, which would tie far pixels together."""
@@ -70,10 +72,10 @@ class Autoencoder(nn.Module):
         """Image (B, 3, h, w) in [-1, 1], sides multiples of 4 -> latent (B, 8, h/4, w/4) of unit scale.
 
         Raises:
-            ValueError: if a side is not a multiple of 4.
+            UserError: if a side is not a multiple of 4.
         """
         if image.shape[-1] % self.downscale or image.shape[-2] % self.downscale:
-            raise ValueError(f"image: sides must be multiples of {self.downscale}, got {tuple(image.shape[-2:])}")
+            raise UserError(f"image: sides must be multiples of {self.downscale}, got {tuple(image.shape[-2:])}")
         patches = nn.functional.pixel_unshuffle(image, self.downscale)
         latent: Tensor = (self.analysis(patches) + self.encoder(patches) - self.mean) / self.std
         return latent

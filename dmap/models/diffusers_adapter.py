@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .. import tensorfile
+from ..errors import UserError
 from ..method.denoiser import from_network
 from ..method.schedule import scaled_linear_betas, sigmas_from_betas
 from . import empty_text
@@ -94,12 +95,12 @@ def from_diffusers(
         table: (T,) increasing noise levels; Stable Diffusion's by default.
 
     Raises:
-        ValueError: if an XL model gets no pooled text.
+        UserError: if an XL model gets no pooled text.
     """
     unet, vae = unet.eval().requires_grad_(False), vae.eval().requires_grad_(False)
     pooled = conditioning.pooled
     if unet.config.addition_embed_type == "text_time" and pooled is None:
-        raise ValueError("conditioning: models of the XL kind need the pooled text as well")
+        raise UserError("conditioning: models of the XL kind need the pooled text as well")
     levels = sigmas_from_betas(scaled_linear_betas()) if table is None else table
     ratio, scaling = 2 ** (len(vae.config.block_out_channels) - 1), float(vae.config.scaling_factor)
 
@@ -143,19 +144,19 @@ def load_single_file(
         architecture: found by the width of the text conditioning if none is given.
 
     Raises:
-        ValueError: if diffusers is missing, the file cannot be read, is of no known kind, or lacks a part.
+        UserError: if diffusers is missing, the file cannot be read, is of no known kind, or lacks a part.
     """
     try:
         from diffusers import AutoencoderKL, UNet2DConditionModel
     except ImportError as error:
-        raise ValueError("--checkpoint needs the diffusers library: pip install diffusers transformers") from error
+        raise UserError("--checkpoint needs the diffusers library: pip install diffusers transformers") from error
     tensors, _ = tensorfile.read(file, "checkpoint", "choose a Stable Diffusion checkpoint as safetensors")
     name = Path(file).name
     if CONTEXT_KEY not in tensors:
-        raise ValueError(f"checkpoint {name}: it holds no U-Net of Stable Diffusion 1.x, 2.x or XL; choose another")
+        raise UserError(f"checkpoint {name}: it holds no U-Net of Stable Diffusion 1.x, 2.x or XL; choose another")
     width = tensors[CONTEXT_KEY].shape[1]
     if architecture is None and width not in ARCHITECTURES:
-        raise ValueError(f"checkpoint {name}: text conditioning of width {width} is of no known Stable Diffusion")
+        raise UserError(f"checkpoint {name}: text conditioning of width {width} is of no known Stable Diffusion")
     kind = architecture or ARCHITECTURES[width]
     unet = _component(UNet2DConditionModel, tensors, kind.unet, "model.diffusion_model.", name, dtype)
     vae = _component(AutoencoderKL, tensors, kind.vae, "first_stage_model.", name, dtype)
@@ -167,7 +168,7 @@ def load_single_file(
 def _component(cls: Any, tensors: dict[str, Tensor], config: Config, prefix: str, name: str, dtype: torch.dtype) -> Any:
     part = {key: value for key, value in tensors.items() if key.startswith(prefix)}
     if not part:
-        raise ValueError(f"checkpoint {name}: it lacks {prefix}*; choose a complete checkpoint")
+        raise UserError(f"checkpoint {name}: it lacks {prefix}*; choose a complete checkpoint")
     with tempfile.TemporaryDirectory() as folder:
         text = json.dumps({"_class_name": cls.__name__, **config})
         Path(folder, "config.json").write_text(text, encoding="utf-8")
@@ -176,4 +177,4 @@ def _component(cls: Any, tensors: dict[str, Tensor], config: Config, prefix: str
                 part, config=folder, local_files_only=True, torch_dtype=dtype, low_cpu_mem_usage=False
             )
         except (RuntimeError, KeyError, OSError) as error:
-            raise ValueError(f"checkpoint {name}: {prefix}* does not fit a {cls.__name__}: {error}") from error
+            raise UserError(f"checkpoint {name}: {prefix}* does not fit a {cls.__name__}: {error}") from error

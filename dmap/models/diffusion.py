@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..memory.decoding import Decoding
+from ..memory.plan import free_bytes
 from ..method.chain import Decoder
 from ..method.denoiser import Denoiser, from_network
 from ..method.schedule import scaled_linear_betas, sigmas_from_betas
@@ -23,10 +25,12 @@ class LatentDiffusion:
         encode: image (B, 3, h, w) in [0, 1], sides multiples of ``multiple`` -> clean latent.
         decode: clean latent -> image (B, 3, h, w), nominally in [0, 1], not clamped.
         table: (T,) increasing noise levels.
-        multiple: what an image's sides must be multiples of, in pixels.
+        multiple: pixels a latent position; an image's sides must be multiples of it.
         device: where the networks are.
         decoder: the network behind ``decode``.
         modules: all networks.
+        room: is told how many bytes would be welcome on the device and returns how many are free, None if it cannot
+            tell; None = ask the device.
     """
 
     denoise: Denoiser
@@ -37,13 +41,22 @@ class LatentDiffusion:
     device: torch.device
     decoder: nn.Module
     modules: tuple[nn.Module, ...] = ()
+    room: Callable[[int], int | None] | None = None
+
+    def decoding(self) -> Decoding:
+        """The decoder at its full memory, for one ascent that may lighten it."""
+        return Decoding(self.decode, self.decoder)
+
+    def free(self, wanted: int) -> int | None:
+        """Bytes that are free on the device; ``wanted`` would be welcome."""
+        return free_bytes(self.device) if self.room is None else self.room(wanted)
 
 
 def shipped(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> LatentDiffusion:
     """The small models that come with the pack.
 
     Raises:
-        ValueError: if their files are missing or damaged.
+        UserError: if their files are missing or damaged.
     """
     autoencoder = load_model("demo_autoencoder", kind="autoencoder", dtype=dtype).requires_grad_(False).to(device)
     assert isinstance(autoencoder, Autoencoder)

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
+
 BEGIN, END, LENGTH = 49406, 49407, 77
 
 
@@ -92,7 +94,7 @@ def read(tensors: Mapping[str, Tensor], encoders: tuple[TextEncoder, ...], name:
         name: of the checkpoint, for errors.
 
     Raises:
-        ValueError: if an encoder is not in the checkpoint, or not all of it.
+        UserError: if an encoder is not in the checkpoint, or not all of it.
     """
     found = [_read(tensors, encoder, name) for encoder in encoders]
     pooled = next((one.pooled for one in found if one.pooled is not None), None)
@@ -111,7 +113,7 @@ def _read(tensors: Mapping[str, Tensor], encoder: TextEncoder, name: str) -> Con
     wanted = {key: key.removeprefix("text_model.") for key in network.state_dict() if not key.endswith("position_ids")}
     missing = sorted(set(wanted.values()) - weights.keys())
     if missing or (encoder.pooled and "text_projection" not in given):
-        raise ValueError(
+        raise UserError(
             f"checkpoint {name}: its text encoder {prefix}* lacks {(missing or ['text_projection'])[0]}; choose a "
             "complete checkpoint"
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import tensorfile
+from ..errors import UserError
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
 from .judge import JudgeNet
@@ -68,25 +69,23 @@ def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedMo
     """Read a shipped model by name, or one by its path.
 
     Raises:
-        ValueError: if the file is missing, damaged, not a DMAP model, of another version, or not of that kind.
+        UserError: if the file is missing, damaged, not a DMAP model, of another version, or not of that kind.
     """
     file = _file(name)
     tensors, meta = tensorfile.read(file, "model file", "install the pack again")
     if meta.get("format") != FORMAT:
-        raise ValueError(f"model file {file.name}: it is not a model of this pack")
+        raise UserError(f"model file {file.name}: it is not a model of this pack")
     if meta.get("version") != VERSION:
-        raise ValueError(f"model file {file.name}: version {meta.get('version')} is not known here; update the pack")
+        raise UserError(f"model file {file.name}: version {meta.get('version')} is not known here; update the pack")
     found = meta.get("kind", "")
     if found not in KINDS or (kind is not None and found != kind):
-        raise ValueError(
+        raise UserError(
             f"model file {file.name}: it holds a {found or 'nameless'} model, expected {kind or list(KINDS)}"
         )
     try:
         config = json.loads(meta["config"])
     except (KeyError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"model file {file.name}: its header has no readable config; install the pack again"
-        ) from error
+        raise UserError(f"model file {file.name}: its header has no readable config; install the pack again") from error
     return SavedModel(found, config, tensors)
 
 
@@ -106,7 +105,7 @@ def load_model(
         operations: where layers come from; a host passes its own namespace.
 
     Raises:
-        ValueError: as ``read_model``, or if the tensors do not fit the architecture.
+        UserError: as ``read_model``, or if the tensors do not fit the architecture.
     """
     saved = read_model(name, kind)
     try:
@@ -114,5 +113,5 @@ def load_model(
         model.load_state_dict(saved.tensors)
     except (RuntimeError, TypeError) as error:
         text = f"model file {_file(name).name}: its tensors do not fit a {saved.kind}: {error}"
-        raise ValueError(text) from error
+        raise UserError(text) from error
     return model.eval()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import guide, nss, own, priorfile, pyiqa_adapter, spectrum
+from ..errors import UserError
+from . import guide, judge, nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
 from .logistic import LogisticMap
@@ -17,11 +18,14 @@ PRIORS: dict[str, Callable[[], Prior]] = {
     spectrum.INFO.name: spectrum.NaturalSpectrum,
 }
 
-__all__ = ["PRIORS", "Prior", "PriorInfo", "WeightStore", "check_gradient", "load_prior", "prior_names"]
+JUDGES: dict[str, Callable[[], Prior]] = {judge.INFO.name: judge.OwnJudge}
+"""Models that score and are never climbed."""
+
+__all__ = ["JUDGES", "PRIORS", "Prior", "PriorInfo", "WeightStore", "check_gradient", "load_prior", "prior_names"]
 
 
 def prior_names(store: WeightStore = NOWHERE) -> list[str]:
-    """Names to choose from: the pack's own first, then prior files, then pyiqa's, whether or not pyiqa is installed.
+    """Names to choose from: the pack's own, prior files, pyiqa's whether or not that is installed, and judges.
 
     A saved workflow thus stays valid everywhere; what is missing is said when the prior is loaded.
     """
@@ -29,6 +33,7 @@ def prior_names(store: WeightStore = NOWHERE) -> list[str]:
         *PRIORS,
         *priorfile.names(store.folders),
         *pyiqa_adapter.names(store),
+        *JUDGES,
     ]
 
 
@@ -42,24 +47,24 @@ def load_prior(name: str, store: WeightStore = NOWHERE, score_map: tuple[float, 
             that becomes 50, and the slope per unit of it, above 0 whatever the direction of the model.
 
     Raises:
-        ValueError: for an unknown name, or if it cannot be loaded here; says what to do.
+        UserError: for an unknown name, or if it cannot be loaded here; says what to do.
     """
     prior = _load(name, store)
     if score_map is not None:
         midpoint, slope = score_map
         if not slope > 0:
-            raise ValueError(f"slope: got {slope}; it must be above 0, the direction of {name} is known already")
+            raise UserError(f"slope: got {slope}; it must be above 0, the direction of {name} is known already")
         prior.score_map = LogisticMap(midpoint, slope if prior.info.higher_better else -slope)
     return prior
 
 
 def _load(name: str, store: WeightStore) -> Prior:
-    if name in PRIORS:
-        return PRIORS[name]()
+    if name in PRIORS or name in JUDGES:
+        return {**PRIORS, **JUDGES}[name]()
     if name.startswith(priorfile.PREFIX):
         content = priorfile.read(priorfile.find(name, store.folders))
         parts = [_load(part, store) for part, _ in content.parts]
         return MixedPrior(parts, [weight for _, weight in content.parts], content.mix, content.name)
     if name.startswith(pyiqa_adapter.PREFIX):
         return pyiqa_adapter.load(name, store)
-    raise ValueError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")
+    raise UserError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .logistic import ScoreMap
 
 
@@ -23,6 +24,7 @@ class PriorInfo:
         licence: of code and weights.
         commercial_use: whether that licence allows it.
         source: the paper or project.
+        only_judges: whether it is kept out of every ascent, so that its opinion stays independent.
     """
 
     name: str
@@ -32,6 +34,7 @@ class PriorInfo:
     licence: str
     commercial_use: bool
     source: str
+    only_judges: bool = False
 
 
 class Prior(nn.Module, ABC):
@@ -58,7 +61,7 @@ class Prior(nn.Module, ABC):
         """Mapped scores (B,).
 
         Raises:
-            ValueError: if the images are not RGB batches or too small.
+            UserError: if the images are not RGB batches or too small.
         """
         self.check(image)
         return self.score_map(self.score(image))
@@ -68,11 +71,11 @@ class Prior(nn.Module, ABC):
         return (self,)
 
     def check(self, image: Tensor) -> None:
-        """Raise ValueError if the model cannot score the image."""
+        """Raise UserError if the model cannot score the image."""
         if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"prior {self.info.name}: it scores RGB batches, got shape {tuple(image.shape)}")
+            raise UserError(f"prior {self.info.name}: it scores RGB batches, got shape {tuple(image.shape)}")
         if min(image.shape[-2:]) < self.info.min_size:
-            raise ValueError(
+            raise UserError(
                 f"prior {self.info.name}: the image is {image.shape[-1]}x{image.shape[-2]} px, but it needs sides of "
                 f"at least {self.info.min_size} px; use a larger image or another prior"
             )
@@ -121,20 +124,20 @@ def gradient_report(prior: Prior, image: Tensor, directions: int = 2, seed: int 
         seed: of those.
 
     Raises:
-        ValueError: if there is no gradient, or it is zero or not finite.
+        UserError: if there is no gradient, or it is zero or not finite.
     """
     name = prior.info.name
     with torch.inference_mode(False), torch.enable_grad():
         x = image.detach().clone().requires_grad_(True)
         value = prior(x)
         if not value.requires_grad:
-            raise ValueError(f"prior {name}: it has no gradient with respect to the image, so it cannot be climbed")
+            raise UserError(f"prior {name}: it has no gradient with respect to the image, so it cannot be climbed")
         (gradient,) = torch.autograd.grad(value.sum(), x, allow_unused=True)
     if gradient is None or not torch.isfinite(gradient).all():
-        raise ValueError(f"prior {name}: its gradient is missing or not finite for this image")
+        raise UserError(f"prior {name}: its gradient is missing or not finite for this image")
     norm = float(gradient.norm())
     if norm == 0:
-        raise ValueError(f"prior {name}: its gradient is zero everywhere for this image")
+        raise UserError(f"prior {name}: its gradient is zero everywhere for this image")
     slope, own = _disagreement(prior, image, gradient, gradient)
     generator = torch.Generator().manual_seed(seed)
     leaning, random = [], []
@@ -182,21 +185,26 @@ def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.75) -> None
             it rises all the same.
 
     Raises:
-        ValueError: that says what is wrong with the gradient.
+        UserError: that says what is wrong with the gradient.
     """
     for part in dict.fromkeys((*prior.leaves(), prior)):
+        if part.info.only_judges:
+            raise UserError(
+                f"prior {part.info.name}: it only judges, so that its opinion stays independent; choose another one to "
+                "climb and let this one judge"
+            )
         check_report(part, gradient_report(part, image), tolerance)
 
 
 def check_report(prior: Prior, report: GradientReport, tolerance: float = 0.75) -> None:
-    """Raise ValueError unless the gradient keeps what it promises, as for ``check_gradient``."""
+    """Raise UserError unless the gradient keeps what it promises, as for ``check_gradient``."""
     if not report.own <= tolerance:
-        raise ValueError(
+        raise UserError(
             f"prior {prior.info.name}: its gradient ({report.norm:.3g} along its own direction) disagrees with the "
             f"change of its score ({report.slope:.3g}), so it cannot be trusted"
         )
     if report.leaning is not None and not report.leaning <= tolerance:
-        raise ValueError(
+        raise UserError(
             f"prior {prior.info.name}: its gradient disagrees with the change of its score along a random direction, "
             f"by {report.leaning:.0%}, so it cannot be trusted"
         )

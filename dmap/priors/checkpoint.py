@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from .. import tensorfile
+from ..errors import UserError
 from .download import digest_of
 
 FORMAT, VERSION = "dmap-weights", "1"
@@ -23,7 +24,7 @@ def read_checkpoint(file: Path) -> Any:
     """What a .pth or .pt file, or a conversion of one, holds: tensors in dictionaries and lists.
 
     Raises:
-        ValueError: if it is damaged or holds other Python objects, which are never unpickled.
+        UserError: if it is damaged or holds other Python objects, which are never unpickled.
     """
     if file.suffix == ".safetensors":
         return _read_converted(file)
@@ -31,17 +32,17 @@ def read_checkpoint(file: Path) -> Any:
         return _LOAD(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()[0]
-        raise ValueError(
+        raise UserError(
             f"weights file {file.name}: it is damaged, or a pickle of more than tensors, which is never run "
             f"({reason}); fetch it again from its source"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "TorchScript" in reason:
-            raise ValueError(
+            raise UserError(
                 f"weights file {file.name}: it is a TorchScript program, which is not run to look for weights in it"
             ) from error
-        raise ValueError(
+        raise UserError(
             f"weights file {file.name}: it is damaged or cut off ({reason}); fetch it again from its source"
         ) from error
 
@@ -50,7 +51,7 @@ def convert(source: Path, target: Path) -> int:
     """Write a foreign weight file as safetensors with the same structure; returns the number of tensors.
 
     Raises:
-        ValueError: as ``read_checkpoint``, if it holds more than tensors, numbers and texts, or if the target cannot be
+        UserError: as ``read_checkpoint``, if it holds more than tensors, numbers and texts, or if the target cannot be
             written.
     """
     tensors: dict[str, Tensor] = {}
@@ -66,7 +67,7 @@ def convert(source: Path, target: Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         tensorfile.write(target, tensors, header)
     except (OSError, SafetensorError) as error:
-        raise ValueError(
+        raise UserError(
             f"{target.name}: it cannot be written to {target.parent} ({error}); make the folder writable or name "
             "another one"
         ) from error
@@ -84,12 +85,12 @@ def _take_apart(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return {"list": [_take_apart(item, f"{path}/{index}", tensors) for index, item in enumerate(value)]}
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
-    raise ValueError(f"weights file: {path} is a {type(value).__name__}, which cannot be converted")
+    raise UserError(f"weights file: {path} is a {type(value).__name__}, which cannot be converted")
 
 
 def _key(key: Any) -> str | int:
     if not isinstance(key, str | int):
-        raise ValueError(f"weights file: it has the key {key!r}, which cannot be converted")
+        raise UserError(f"weights file: it has the key {key!r}, which cannot be converted")
     return key
 
 
@@ -98,11 +99,11 @@ def _read_converted(file: Path) -> Any:
     if header.get("format") != FORMAT:
         return tensors  # a plain safetensors file of someone else: a state dictionary
     if header.get("version") != VERSION:
-        raise ValueError(f"weights file {file.name}: version {header.get('version')} is not known here")
+        raise UserError(f"weights file {file.name}: version {header.get('version')} is not known here")
     try:
         return _put_together(json.loads(header["structure"]), tensors)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"weights file {file.name}: its header is damaged ({error}); convert it again") from error
+        raise UserError(f"weights file {file.name}: its header is damaged ({error}); convert it again") from error
 
 
 def _put_together(structure: Any, tensors: dict[str, Tensor]) -> Any:

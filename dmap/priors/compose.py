@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
@@ -57,7 +58,7 @@ class MixedPrior(Composition):
         name: of the mixture; by default it tells the parts.
 
     Raises:
-        ValueError: for other weights or modes.
+        UserError: for other weights or modes.
     """
 
     MODES: ClassVar[tuple[str, ...]] = ("mean", "softmin")
@@ -68,13 +69,11 @@ class MixedPrior(Composition):
         self, parts: Sequence[Prior], weights: Sequence[float], mode: str = "mean", name: str | None = None
     ) -> None:
         if not parts or len(parts) != len(weights):
-            raise ValueError(
-                f"mixed prior: got {len(parts)} priors and {len(weights)} weights; give one weight a prior"
-            )
+            raise UserError(f"mixed prior: got {len(parts)} priors and {len(weights)} weights; give one weight a prior")
         if any(not weight >= 0 for weight in weights) or not sum(weights) > 0:
-            raise ValueError(f"weights: got {list(weights)}; none may be negative and one must be greater than 0")
+            raise UserError(f"weights: got {list(weights)}; none may be negative and one must be greater than 0")
         if mode not in self.MODES:
-            raise ValueError(f"mode: got {mode!r}, choose one of {', '.join(self.MODES)}")
+            raise UserError(f"mode: got {mode!r}, choose one of {', '.join(self.MODES)}")
         if name is None:
             terms = (f"{weight:g} {part.info.name}" for weight, part in zip(weights, parts, strict=True))
             name = f"{mode}({', '.join(terms)})"
@@ -100,12 +99,12 @@ class MultiScalePrior(Composition):
         scales: factors on the sides, in (0, 1]; images are made smaller with an anti-aliased bicubic filter.
 
     Raises:
-        ValueError: for no scale or one outside (0, 1].
+        UserError: for no scale or one outside (0, 1].
     """
 
     def __init__(self, part: Prior, scales: Sequence[float] = (1.0, 0.75)) -> None:
         if not scales or any(not 0 < scale <= 1 for scale in scales):
-            raise ValueError(f"scales: got {list(scales)}; give factors in (0, 1], such as 1, 0.75")
+            raise UserError(f"scales: got {list(scales)}; give factors in (0, 1], such as 1, 0.75")
         name = f"multiscale({part.info.name} at {', '.join(f'{scale:g}' for scale in scales)})"
         smallest = -int(-part.info.min_size // min(scales))
         super().__init__(name, [part], smallest)
@@ -136,13 +135,13 @@ class RobustPrior(Composition):
         seed: of places and noise.
 
     Raises:
-        ValueError: for no view, or a negative shift or noise.
+        UserError: for no view, or a negative shift or noise.
     """
 
     def __init__(self, part: Prior, views: int = 2, shift: int = 8, noise: float = 0.01, seed: int = 0) -> None:
         for name, value, least in (("views", views, 1), ("shift", shift, 0), ("noise", noise, 0)):
             if not value >= least:
-                raise ValueError(f"{name}: got {value}, at least {least} is needed")
+                raise UserError(f"{name}: got {value}, at least {least} is needed")
         name = f"robust({part.info.name}, {views} views, shift {shift}, noise {noise:g})"
         super().__init__(name, [part], part.info.min_size + shift)
         self.views, self.shift, self.noise, self.seed = views, shift, noise, seed

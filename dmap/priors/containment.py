@@ -23,6 +23,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..errors import UserError
+
 STRAY_PACKAGES = ("tests", "options", "ResultsCalibra")
 """Folders that pyiqa's wheel puts beside itself, where they would stand for anyone's package of that name."""
 _IMPORTERS = ("pyiqa.", "facexlib.", "clip.")
@@ -115,11 +117,11 @@ class Filled:
         self.filled: set[int] = set()
 
     def check(self, network: nn.Module) -> None:
-        """Raise ValueError if the network uses parameters of a backbone that no file has filled."""
+        """Raise UserError if the network uses parameters of a backbone that no file has filled."""
         left = {id(p) for module in self.skipped for p in module.parameters()} - self.filled
         names = [name for name, parameter in network.named_parameters() if id(parameter) in left]
         if names:
-            raise ValueError(f"the weights file has no values for {names[0]} and {len(names) - 1} other parameters")
+            raise UserError(f"the weights file has no values for {names[0]} and {len(names) - 1} other parameters")
 
 
 @contextlib.contextmanager
@@ -154,7 +156,7 @@ def _replacements(files: Files, filled: Filled) -> Iterator[tuple[Any, str, Any]
 
     def refused(url: str, *_: Any, **__: Any) -> None:
         files.path(url)  # says what is missing
-        raise ValueError(f"{url}: nothing is fetched from there")
+        raise UserError(f"{url}: nothing is fetched from there")
 
     def tensors(file: Any, *_: Any, **__: Any) -> Any:
         return files.tensors(_path(file))

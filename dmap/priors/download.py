@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
+
 Progress = Callable[[str, int, int], None]
 """(file name, bytes so far, bytes in all or 0 if unknown); may raise to stop."""
 SECONDS = 30
@@ -29,11 +31,11 @@ def fetch(url: str, target: Path, sha256: str, progress: Progress | None = None)
         progress: told about every block.
 
     Raises:
-        ValueError: if the folder cannot be written, the network fails, or the digest is another one.
+        UserError: if the folder cannot be written, the network fails, or the digest is another one.
     """
     _check_url(url)
     if len(sha256) < 8:
-        raise ValueError(f"{target.name}: nothing is downloaded without a SHA-256 to check it by")
+        raise UserError(f"{target.name}: nothing is downloaded without a SHA-256 to check it by")
     part = target.with_name(target.name + ".part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -41,18 +43,18 @@ def fetch(url: str, target: Path, sha256: str, progress: Progress | None = None)
             digest = _receive(url, target.name, file, progress)
         if not digest.startswith(sha256.lower()):
             part.unlink()
-            raise ValueError(
+            raise UserError(
                 f"{target.name}: what {url} sent has SHA-256 {digest}, expected {sha256}; it was thrown away. "
                 "Try again; if that does not help, the file at the source has changed and must not be trusted"
             )
         os.replace(part, target)
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise ValueError(
+        raise UserError(
             f"{target.name}: downloading it from {url} failed ({error}); run again to go on where it stopped, or put "
             f"the file into {target.parent} yourself"
         ) from error
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"{target.name}: it cannot be written to {target.parent} ({error}); make the folder writable or put "
             f"the file from {url} there yourself"
         ) from error
@@ -61,7 +63,7 @@ def fetch(url: str, target: Path, sha256: str, progress: Progress | None = None)
 def _check_url(url: str) -> None:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1")):
-        raise ValueError(f"{url}: only https sources are downloaded from")
+        raise UserError(f"{url}: only https sources are downloaded from")
 
 
 def _receive(url: str, name: str, file: Any, progress: Progress | None) -> str:

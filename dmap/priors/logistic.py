@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import UserError
+
 
 @dataclass(frozen=True)
 class LogisticMap:
@@ -25,13 +27,13 @@ class LogisticMap:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.midpoint) and math.isfinite(self.slope) and self.slope != 0):
-            raise ValueError(f"logistic map: midpoint and slope must be finite, slope not 0; got {self}")
+            raise UserError(f"logistic map: midpoint and slope must be finite, slope not 0; got {self}")
 
     @classmethod
     def from_range(cls, low: float, high: float, higher_better: bool) -> LogisticMap:
         """Map the ends of a model's usual range to about 2 and 98."""
         if not high > low:
-            raise ValueError(f"logistic map: the range's ends must differ, got {low} and {high}")
+            raise UserError(f"logistic map: the range's ends must differ, got {low} and {high}")
         slope = 2 * math.log(49.0) / (high - low)
         return cls((low + high) / 2, slope if higher_better else -slope)
 

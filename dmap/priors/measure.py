@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from .base import check_report, gradient_report
 from .catalogue import APPROXIMATE, METRICS, PYIQA, USABLE, Measurement, Metric
 from .logistic import IdentityMap
@@ -154,11 +155,11 @@ def measure_all(names: Iterable[str], file: Path, tell: Callable[[str], None], r
     """Measure metrics and write each result at once; what the file holds of others is kept.
 
     Raises:
-        ValueError: for a name that the catalogue does not have.
+        UserError: for a name that the catalogue does not have.
     """
     wanted = list(names)
     if unknown := [name for name in wanted if name not in METRICS]:
-        raise ValueError(f"the catalogue has no metric {', '.join(unknown)}")
+        raise UserError(f"the catalogue has no metric {', '.join(unknown)}")
     rows: dict[str, Any] = {}
     if file.exists():
         rows = json.loads(file.read_text(encoding="utf-8"))["metrics"]

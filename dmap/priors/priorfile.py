@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from .compose import MixedPrior
 
 FORMAT, VERSION, SUFFIX = "dmap-prior", 1, ".json"
@@ -33,7 +34,7 @@ class PriorFile:
         parts: (name of a prior, its weight); no prior files themselves, so that files cannot name each other in a ring.
 
     Raises:
-        ValueError: for an empty name, another mode, no part, a prior named twice or that is itself a file, or weights
+        UserError: for an empty name, another mode, no part, a prior named twice or that is itself a file, or weights
             that are negative, not finite or all 0.
     """
 
@@ -43,16 +44,14 @@ class PriorFile:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise ValueError("prior file: its name is empty; give it one")
+            raise UserError("prior file: its name is empty; give it one")
         if self.mix not in MixedPrior.MODES:
-            raise ValueError(f"prior file: mix is {self.mix!r}, choose one of {', '.join(MixedPrior.MODES)}")
+            raise UserError(f"prior file: mix is {self.mix!r}, choose one of {', '.join(MixedPrior.MODES)}")
         names, weights = [name for name, _ in self.parts], [weight for _, weight in self.parts]
         if not names or len(set(names)) != len(names) or any(name.startswith(PREFIX) or not name for name in names):
-            raise ValueError(
-                f"prior file: its parts are {names}; name at least one prior, each once, and no prior file"
-            )
+            raise UserError(f"prior file: its parts are {names}; name at least one prior, each once, and no prior file")
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
-            raise ValueError(f"prior file: its weights are {weights}; none may be negative and one must be above 0")
+            raise UserError(f"prior file: its weights are {weights}; none may be negative and one must be above 0")
 
 
 def write(prior: PriorFile, file: str | os.PathLike[str]) -> None:
@@ -68,27 +67,27 @@ def read(file: str | os.PathLike[str]) -> PriorFile:
     """Read a prior file.
 
     Raises:
-        ValueError: if it is missing, damaged, of another format or version, or its content is refused by ``PriorFile``.
+        UserError: if it is missing, damaged, of another format or version, or its content is refused by ``PriorFile``.
     """
     path = Path(file)
     try:
         if path.stat().st_size > LARGEST:
-            raise ValueError(f"it is larger than {LARGEST} bytes")
+            raise UserError(f"it is larger than {LARGEST} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # JSON and Unicode errors are ValueErrors
-        raise ValueError(f"prior file {path.name}: it cannot be read ({error}); write it again") from error
+        raise UserError(f"prior file {path.name}: it cannot be read ({error}); write it again") from error
     except RecursionError as error:
-        raise ValueError(f"prior file {path.name}: it is nested too deeply to be a prior file") from error
+        raise UserError(f"prior file {path.name}: it is nested too deeply to be a prior file") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"prior file {path.name}: it is not a prior file of this pack")
+        raise UserError(f"prior file {path.name}: it is not a prior file of this pack")
     if content.get("version") != VERSION:
-        raise ValueError(f"prior file {path.name}: version {content.get('version')!r} is not known here")
+        raise UserError(f"prior file {path.name}: version {content.get('version')!r} is not known here")
     try:
         return PriorFile(_text(content["name"]), _text(content["mix"]), tuple(map(_part, _list(content["parts"]))))
     except (KeyError, TypeError) as error:
-        raise ValueError(f"prior file {path.name}: {error} is missing or of the wrong kind; write it again") from error
+        raise UserError(f"prior file {path.name}: {error} is missing or of the wrong kind; write it again") from error
     except ValueError as error:
-        raise ValueError(f"{path.name}, {error}") from error
+        raise UserError(f"{path.name}, {error}") from error
 
 
 def names(folders: Iterable[Path]) -> list[str]:
@@ -108,16 +107,16 @@ def find(name: str, folders: Iterable[Path]) -> Path:
     """The file behind such a name, in the first folder that has it.
 
     Raises:
-        ValueError: if it has a path in it, or no folder holds it.
+        UserError: if it has a path in it, or no folder holds it.
     """
     plain, searched = name.removeprefix(PREFIX), list(folders)
     if Path(plain).name != plain or Path(plain).suffix != SUFFIX:
-        raise ValueError(f"name: got {name!r}; give the name of a {SUFFIX} file, without a folder")
+        raise UserError(f"name: got {name!r}; give the name of a {SUFFIX} file, without a folder")
     for folder in searched:
         if (folder / plain).is_file():
             return folder / plain
     places = ", ".join(map(str, searched)) or "no folder is known here"
-    raise ValueError(f"name: there is no prior file {plain!r} ({places}); put it there or choose another prior")
+    raise UserError(f"name: there is no prior file {plain!r} ({places}); put it there or choose another prior")
 
 
 def _text(value: Any) -> str:

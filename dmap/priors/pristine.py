@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import tensorfile
+from ..errors import UserError
 from ..models.store import WEIGHTS
 from .base import Prior, PriorInfo
 from .logistic import LogisticMap
@@ -32,7 +33,7 @@ class PristinePrior(Prior):
         file = WEIGHTS / f"{info.name}.safetensors"
         tensors, header = tensorfile.read(file, "statistics file", "install the pack again")
         if header.get("format") != FORMAT or header.get("version") != VERSION:
-            raise ValueError(f"statistics file {file.name}: it is not one of this version; install the pack again")
+            raise UserError(f"statistics file {file.name}: it is not one of this version; install the pack again")
         super().__init__(info, LogisticMap(float(header["midpoint"]), float(header["slope"])))
         self.register_buffer("mean", tensors["mean"])
         self.register_buffer("whitening", tensors["whitening"])

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import UserError
 from . import catalogue
 from .base import Prior, PriorInfo
 from .catalogue import METRICS, Metric
@@ -39,11 +40,11 @@ def load(name: str, store: WeightStore) -> PyiqaPrior:
     """The metric of that name, as ``names`` has them, or one that can judge but not be climbed.
 
     Raises:
-        ValueError: as ``PyiqaPrior``, or if the catalogue knows that it scores no image by itself.
+        UserError: as ``PyiqaPrior``, or if the catalogue knows that it scores no image by itself.
     """
     metric = name.removeprefix(PREFIX)
     if metric in METRICS and METRICS[metric].excluded:
-        raise ValueError(f"{name}: it cannot be a prior: {METRICS[metric].excluded}")
+        raise UserError(f"{name}: it cannot be a prior: {METRICS[metric].excluded}")
     return PyiqaPrior(metric, StoredFiles(store))
 
 
@@ -52,7 +53,7 @@ def _import() -> Any:
         with process_state_kept():
             import pyiqa
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f"the package pyiqa cannot be imported ({error}). It is optional: install it into ComfyUI's Python with "
             "'pip install pyiqa' (it is noncommercial and may change the version of transformers), or choose "
             "dmap_quality"
@@ -69,29 +70,29 @@ def build(metric: str, files: Files, **options: Any) -> nn.Module:
         options: passed on to pyiqa.
 
     Raises:
-        ValueError: if pyiqa is absent, does not know the metric as a no-reference one, needs a package that is missing,
+        UserError: if pyiqa is absent, does not know the metric as a no-reference one, needs a package that is missing,
             or its weights are missing or do not fit.
     """
     pyiqa = _import()
     known = pyiqa.list_models(metric_mode="NR")
     if metric not in known:
-        raise ValueError(f"{PREFIX}{metric}: pyiqa has no no-reference metric of that name; it has {', '.join(known)}")
+        raise UserError(f"{PREFIX}{metric}: pyiqa has no no-reference metric of that name; it has {', '.join(known)}")
     with torch.inference_mode(False), torch.no_grad(), process_state_kept(), files_from(files) as filled:
         try:
             network: nn.Module = pyiqa.create_metric(metric, as_loss=True, device=torch.device("cpu"), **options).net
             if not files.random:
                 filled.check(network)
         except ValueError as error:
-            raise ValueError(f"{PREFIX}{metric}: {error}") from error
+            raise UserError(f"{PREFIX}{metric}: {error}") from error
         except ModuleNotFoundError as error:
-            raise ValueError(
+            raise UserError(
                 f"{PREFIX}{metric}: it needs the package {error.name}, which is missing; 'pip install pyiqa' without "
                 "--no-deps brings it"
             ) from error
         except Exception as error:  # pyiqa and what is under it raise many kinds
             if isinstance(files, StoredFiles) and error is files.stopped:
                 raise
-            raise ValueError(_unfit(metric, files, error)) from error
+            raise UserError(_unfit(metric, files, error)) from error
     return network.eval().requires_grad_(False)
 
 
@@ -113,7 +114,7 @@ class PyiqaPrior(Prior):
         options: passed on to pyiqa.
 
     Raises:
-        ValueError: as ``build``.
+        UserError: as ``build``.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Linear
 
+from ..errors import UserError
 from .containment import Nothing
 from .stored import StoredFiles
 from .weights import NOWHERE, WeightStore, file_name
@@ -97,7 +98,7 @@ class RandomFiles:
             return {"templateModel": model}
         if file.name == "NRQM_model.mat":
             return {"model": {"linear": _cell(np.ones((4, 1))), "rf": _cell(_cell(*map(_cell, self._forests())))}}
-        raise ValueError(f"{file.name}: no random stand-in is known for it")
+        raise UserError(f"{file.name}: no random stand-in is known for it")
 
     def _forests(self) -> list[list[Any]]:
         """NRQM's three: left and right child, two entries that are not read, threshold, prediction and feature."""

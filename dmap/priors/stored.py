@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..errors import UserError
 from .checkpoint import read_checkpoint
 from .download import digest_of
 from .weights import WeightStore, known_digest
@@ -48,13 +49,13 @@ class StoredFiles:
             raise RuntimeError("a conversion, to be read as tensors")
         expected = next((known_digest(url) for url, path in self.used.items() if path == file), None)
         if expected is None or len(expected) != 64:
-            raise ValueError(
+            raise UserError(
                 f"weights file {file.name}: it is a TorchScript program whose SHA-256 is not published, so it "
                 "is not run"
             )
         found = digest_of(file)
         if found != expected:
-            raise ValueError(
+            raise UserError(
                 f"weights file {file.name}: its SHA-256 is {found}, that of the published file is {expected}; it is "
                 "damaged or another one, fetch it again from its source"
             )
@@ -66,6 +67,6 @@ class StoredFiles:
         try:
             return loadmat(file)
         except Exception as error:  # scipy raises many kinds for damaged files
-            raise ValueError(
+            raise UserError(
                 f"weights file {file.name}: it is damaged or no MATLAB file ({error}); fetch it again"
             ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch.hub
 
+from ..errors import UserError
 from .download import Progress, fetch
 
 PINS = {
@@ -79,7 +80,7 @@ class WeightStore:
         """The file that pyiqa would fetch from there.
 
         Raises:
-            ValueError: if it is nowhere and may not, or could not, be downloaded; names the file, folder and source.
+            UserError: if it is nowhere and may not, or could not, be downloaded; names the file, folder and source.
         """
         name, digest = file_name(url), known_digest(url)
         found = self.find(name)
@@ -96,7 +97,7 @@ class WeightStore:
             if digest is None
             else "there is no folder to download it to"
         )
-        raise ValueError(f"the weights file {name} is missing, and {why}. Fetch it from {url} and put it into {place}")
+        raise UserError(f"the weights file {name} is missing, and {why}. Fetch it from {url} and put it into {place}")
 
 
 NOWHERE = WeightStore()

@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_sampling
 from torch import Tensor
 
+from ...dmap.errors import UserError
 from . import features
 from .session import HostPath
 
@@ -15,20 +16,20 @@ from .session import HostPath
 def noise_table(model: Any, node: str) -> Tensor:
     """The noise levels of a MODEL, or a ValueError that says why this kind of model cannot be used."""
     if features.is_multigpu_clone(model):
-        raise ValueError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
+        raise UserError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
     sampling = model.get_model_object("model_sampling")
     kind = getattr(getattr(model.model, "model_type", None), "name", type(sampling).__name__)
     discrete = isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete)
     if not (discrete and isinstance(sampling, comfy.model_sampling.EPS)):
-        raise ValueError(
+        raise UserError(
             f"{node}, socket 'model': models of type {kind} are not supported, nor are flow models (SD3, Flux); "
             "connect a Stable Diffusion 1.x, 2.x or XL model with eps- or v-prediction, or the model of DMAP Load Demo "
             "Models"
         )
     if features.lacks_gradient(model.model.diffusion_model):
-        raise ValueError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
+        raise UserError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
     if getattr(model.model, "concat_keys", ()):
-        raise ValueError(
+        raise UserError(
             f"{node}, socket 'model': inpainting and edit models ({kind}) are not supported; use a base model"
         )
     table: Tensor = sampling.sigmas.detach().clone().cpu().double()
@@ -36,46 +37,46 @@ def noise_table(model: Any, node: str) -> Tensor:
 
 
 def check_conditioning(model: Any, positive: Any, node: str) -> None:
-    """Raise ValueError if a text model gets no usable conditioning."""
+    """Raise UserError if a text model gets no usable conditioning."""
     if not positive:
-        raise ValueError(f"{node}, socket 'positive': it is empty; connect CLIP Text Encode with an empty text")
+        raise UserError(f"{node}, socket 'positive': it is empty; connect CLIP Text Encode with an empty text")
     width = model.model.model_config.unet_config.get("context_dim")
     if width is None:
         return
     for item in positive:
         got = item[0].shape[-1] if isinstance(item[0], Tensor) else None
         if got != width:
-            raise ValueError(
+            raise UserError(
                 f"{node}, socket 'positive': the model expects text conditioning of width {width}, got {got}; "
                 "connect CLIP Text Encode (an empty text will do) with the CLIP of the same checkpoint"
             )
 
 
 def check_tiles(positive: Sequence[Any], node: str) -> None:
-    """Raise ValueError if the conditioning is tied to the whole picture."""
+    """Raise UserError if the conditioning is tied to the whole picture."""
     tied = {"control": "a ControlNet", "gligen": "GLIGEN", "area": "an area", "mask": "a mask"}
     for item in positive:
         for key, what in tied.items():
             if item[1].get(key) is not None:
-                raise ValueError(
+                raise UserError(
                     f"{node}, socket 'tiles': the conditioning holds {what}, which each tile would see squeezed into "
                     "itself; take it out of 'positive', or disconnect the tiles"
                 )
 
 
 def check_vae(vae: Any, node: str) -> None:
-    """Raise ValueError unless the VAE decodes latents to images by the convention that decoding here relies on."""
+    """Raise UserError unless the VAE decodes latents to images by the convention that decoding here relies on."""
     if getattr(vae, "first_stage_model", None) is None:
-        raise ValueError(f"{node}, socket 'vae': the checkpoint holds no VAE; load one with Load VAE")
+        raise UserError(f"{node}, socket 'vae': the checkpoint holds no VAE; load one with Load VAE")
     if vae.latent_dim != 2 or vae.output_channels != 3 or not features.decodes_pictures(vae):
-        raise ValueError(f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported")
+        raise UserError(f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported")
 
 
 def check_vae_fits(vae: Any, path: HostPath, node: str) -> None:
-    """Raise ValueError if the VAE is for latents with another number of channels than the path's."""
+    """Raise UserError if the VAE is for latents with another number of channels than the path's."""
     channels = path.path.latent.shape[1]
     if vae.latent_channels != channels:
-        raise ValueError(
+        raise UserError(
             f"{node}, socket 'vae': it takes latents with {vae.latent_channels} channels, the path has {channels}; "
             "connect the VAE that encoded the photograph"
         )

@@ -12,7 +12,7 @@ from ...dmap.compare.inputs import Photograph, checksum, shown
 from ...dmap.compare.plan import Plan, digest
 from ...dmap.image.tiles import lay_out
 from ...dmap.method.chain import Chain
-from ...dmap.method.path import Path
+from ...dmap.method.path import LatentPath
 from .session import Session
 
 
@@ -28,17 +28,18 @@ class HostEngine:
 
     software: Mapping[str, str] = {"comfyui": host_version}
 
-    def __init__(self, host: Session, path: Path, photographs: Sequence[Photograph], model: Any, vae: Any) -> None:
-        self.host, self.path, self.device = host, path, host.device
-        self._ratio = vae.spacial_compression_decode()
+    def __init__(
+        self, host: Session, path: LatentPath, photographs: Sequence[Photograph], model: Any, vae: Any
+    ) -> None:
+        self.model, self.path, self.device = host.model, path, host.model.device
         self._place = {_key(photograph.pixels): index for index, photograph in enumerate(photographs)}
         solver = [path.solver, path.settings, path.schedule.sigmas.tolist()]
         self.fingerprint = digest([solver, [_sample(patcher) for patcher in (model, vae.patcher)]])
 
     def chain(self, photograph: Tensor, plan: Plan) -> Chain:
-        assert self.host.decode is not None
         one = self.path.image(self._place[_key(photograph)]).to(self.device)
-        denoise, decode = lay_out(self.host.denoise, self.host.decode, one.layout, self._ratio, one.latent, photograph)
+        model = self.model
+        denoise, decode = lay_out(model.denoise, model.decoding(), one.layout, model.multiple, one.latent, photograph)
         return Chain(one, denoise, decode)
 
 

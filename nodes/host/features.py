@@ -11,7 +11,6 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 import comfy.cli_args
@@ -19,6 +18,8 @@ import comfy.model_management
 import comfyui_version
 import torch
 from torch import Tensor
+
+from ...dmap.errors import UserError
 
 HOST_VERSION = str(comfyui_version.__version__)
 TRIED = ("0.3.75", "0.33.0")
@@ -39,8 +40,8 @@ NO_GRADIENT = (
 
 
 def knows(schema: type, name: str) -> bool:
-    """Whether a schema of the host has a field; 0.3.75 has no ``search_aliases``."""
-    return any(field.name == name for field in fields(schema))
+    """Whether a schema or an input of the host takes a name; 0.3.75 has neither ``search_aliases`` nor ``advanced``."""
+    return name in inspect.signature(schema).parameters
 
 
 def note_untried() -> None:
@@ -108,10 +109,10 @@ def patched_weight(patcher: Any, name: str) -> Tensor:
     """A weight of a dynamic patcher's network on its device, LoRAs included; its state dict's value if it has none.
 
     Raises:
-        ValueError: if the host cannot be asked for it.
+        UserError: if the host cannot be asked for it.
     """
     if "return_weight" not in inspect.signature(patcher.patch_weight_to_device).parameters:
-        raise ValueError(NO_PAGES)
+        raise UserError(NO_PAGES)
     weight: Tensor = patcher.patch_weight_to_device(name, device_to=patcher.load_device, return_weight=True)
     return weight
 

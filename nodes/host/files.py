@@ -9,6 +9,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 
+from ...dmap.errors import UserError
 from ...dmap.priors import WeightStore, priorfile
 
 SUFFIX = ".safetensors"
@@ -67,12 +68,12 @@ def output_folder(name: str) -> Path:
     """A folder inside the host's output folder, there or not yet.
 
     Raises:
-        ValueError: if the name is empty or leads out of it.
+        UserError: if the name is empty or leads out of it.
     """
     root = Path(folder_paths.get_output_directory()).resolve()
     folder = (root / name.strip()).resolve()
     if folder == root or not folder.is_relative_to(root):
-        raise ValueError(f"folder: {name!r} does not lie inside ComfyUI's output folder; give a plain name")
+        raise UserError(f"folder: {name!r} does not lie inside ComfyUI's output folder; give a plain name")
     return folder
 
 
@@ -106,13 +107,13 @@ def find(name: str) -> Path:
     """The file behind such a name.
 
     Raises:
-        ValueError: if the name leads out of the two folders, or there is no such file.
+        UserError: if the name leads out of the two folders, or there is no such file.
     """
     label, _, rest = name.partition("/")
     root = _roots().get(label)
     file = None if root is None else (root / rest).resolve()
     if root is None or file is None or not file.is_relative_to(root):
-        raise ValueError(f"file: {name!r} does not lie in ComfyUI's output or input folder")
+        raise UserError(f"file: {name!r} does not lie in ComfyUI's output or input folder")
     if not file.is_file():
-        raise ValueError(f"file: {name!r} does not exist any more; choose another one")
+        raise UserError(f"file: {name!r} does not exist any more; choose another one")
     return file

@@ -15,6 +15,7 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor, nn
 
+from ...dmap.errors import UserError
 from . import features
 
 PREVIEW_SIDE = 512
@@ -24,14 +25,14 @@ def from_image_socket(image: Tensor, node: str, socket: str) -> Tensor:
     """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3, H, W) float32 in [0, 1]; grey is repeated, alpha is dropped.
 
     Raises:
-        ValueError: for other shapes or numbers that are not finite.
+        UserError: for other shapes or numbers that are not finite.
     """
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
-        raise ValueError(
+        raise UserError(
             f"{node}, socket '{socket}': got shape {tuple(image.shape)}; connect an IMAGE with 1, 3 or 4 channels"
         )
     if not torch.isfinite(image).all():
-        raise ValueError(f"{node}, socket '{socket}': the image holds NaN or infinite values; check the node before it")
+        raise UserError(f"{node}, socket '{socket}': the image holds NaN or infinite values; check the node before it")
     return channels_first(image)[:, :3].clamp(0, 1)
 
 
@@ -61,7 +62,7 @@ def named_errors(node: str) -> Iterator[None]:
     except ValueError as error:
         if str(error).startswith(node):
             raise
-        raise ValueError(f"{node}, {error}") from error
+        raise UserError(f"{node}, {error}") from error
     except MemoryError as error:
         raise MemoryError(f"{node}, {error}") from error
 
@@ -71,6 +72,10 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         self.bar = comfy.utils.ProgressBar(total)
+
+    def of(self, done: int, total: int) -> None:
+        """Show ``done`` of a total that was not known before."""
+        self.bar.update_absolute(done, total)
 
     def update(self, done: int, image: Tensor | None = None) -> None:
         """Show ``done`` of the total, and the image (B, 3, H, W) if one is given."""

@@ -100,7 +100,7 @@ def load_prior_patchers(name: str, download: bool = False, score_map: tuple[floa
         download: whether missing weights may be fetched.
 
     Raises:
-        ValueError: for an unknown name, or a prior that cannot be loaded here.
+        UserError: for an unknown name, or a prior that cannot be loaded here.
     """
     with torch.inference_mode(False), torch.no_grad():
         prior = load_prior(name, files.iqa_store(download), score_map).float().eval().requires_grad_(False)

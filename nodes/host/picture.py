@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...dmap.degradations import Composed, Degradation, Inpaint
-from ...dmap.image.layout import Layout
+from ...dmap.degradations import Degradation
+from ...dmap.errors import UserError
+from ...dmap.image.photograph import Photograph
 from ...dmap.image.regions import feathered
-from ...dmap.method.path import Path
-from .features import crop_as_encoder, pixels_per_position
+from ...dmap.method.path import LatentPath
+from .features import crop_as_encoder
 from .images import channels_first, from_image_socket
 from .session import HostPath
 
@@ -28,11 +28,6 @@ def size_of(path: HostPath, vae: Any) -> tuple[int, int]:
     return (layout.height or height, layout.width or width)
 
 
-def fill_up(image: Tensor, ratio: int) -> Tensor:
-    """Repeat the last row and column of (B, C, H, W) until both sides are multiples of ``ratio``."""
-    return nn.functional.pad(image, (0, -image.shape[-1] % ratio, 0, -image.shape[-2] % ratio), mode="replicate")
-
-
 def _fit(x: Tensor, path: HostPath, vae: Any) -> Tensor:
     """Crop as VAE Encode did, unless the latent grid was filled up."""
     return x if path.path.layout.height else crop_as_encoder(x, vae)
@@ -40,7 +35,7 @@ def _fit(x: Tensor, path: HostPath, vae: Any) -> Tensor:
 
 def _batched(x: Tensor, batch: int, node: str, socket: str) -> Tensor:
     if len(x) not in (1, batch):
-        raise ValueError(
+        raise UserError(
             f"{node}, socket '{socket}': a batch of {len(x)}, but the path holds {batch} images; connect the same "
             "batch that went into VAE Encode"
         )
@@ -58,7 +53,7 @@ def reference(
     """What the fidelity compares with: (B, 3, h', w') in [0, 1] of an IMAGE.
 
     Raises:
-        ValueError: if its size or number does not fit the path.
+        UserError: if its size or number does not fit the path.
     """
     pixels = from_image_socket(image, node, socket)
     whole = size_of(path, vae)
@@ -70,7 +65,7 @@ def reference(
         if wanted != whole:
             advice = "connect the small photograph itself, not its enlargement, or change the degradation's factor"
         got, needed = f"{image.shape[2]}x{image.shape[1]}", f"{wanted[1]}x{wanted[0]}"
-        raise ValueError(
+        raise UserError(
             f"{node}, socket '{socket}': it is {got} px, but the path is of an image of {needed} px; {advice}"
         )
     return _batched(pixels, path.path.batch, node, socket)
@@ -81,20 +76,21 @@ def with_photograph(path: HostPath, image: Tensor, vae: Any, node: str) -> HostP
     pixels = _fit(channels_first(image), path, vae)
     if tuple(pixels.shape[-2:]) != size_of(path, vae):
         return path
-    return replace(path, photograph=_batched(pixels, path.path.batch, node, "image").cpu())
+    photograph = Photograph.of(_batched(pixels, path.path.batch, node, "image").cpu())
+    return replace(path, path=replace(path.path, photograph=photograph))
 
 
 def mask_for(mask: Tensor | None, path: HostPath, vae: Any, node: str, socket: str = "mask") -> Tensor | None:
     """MASK (B, H, W) -> (1 or B, 1, h, w) in [0, 1] at the picture's size.
 
     Raises:
-        ValueError: if it is empty or of another number.
+        UserError: if it is empty or of another number.
     """
     if mask is None:
         return None
     values = _mask_values(mask, node, socket)
     if float(values.max()) == 0:
-        raise ValueError(
+        raise UserError(
             f"{node}, socket '{socket}': the mask is empty, so nothing could change; paint one (right click on Load "
             "Image: Open in MaskEditor), or disconnect it"
         )
@@ -111,7 +107,7 @@ def known_for(holes: Tensor, image: Tensor, node: str) -> Tensor:
 
 def _mask_values(mask: Tensor, node: str, socket: str) -> Tensor:
     if mask.ndim not in (2, 3) or not torch.isfinite(mask).all():
-        raise ValueError(f"{node}, socket '{socket}': got shape {tuple(mask.shape)} or NaN; connect a MASK")
+        raise UserError(f"{node}, socket '{socket}': got shape {tuple(mask.shape)} or NaN; connect a MASK")
     return mask.clone().float().reshape(-1, 1, *mask.shape[-2:]).clamp(0, 1)
 
 
@@ -119,56 +115,59 @@ def _sized(values: Tensor, size: tuple[int, ...], batch: int, node: str, socket:
     if tuple(values.shape[-2:]) != size:
         values = nn.functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
     if len(values) not in (1, batch):
-        raise ValueError(
+        raise UserError(
             f"{node}, socket '{socket}': {len(values)} masks for {batch} images; connect one, or one an image"
         )
     return values
 
 
-def with_mask(path: HostPath, mask: Tensor | None, feather: int) -> HostPath:
+def with_mask(path: HostPath, mask: Tensor | None, feather: int, node: str) -> HostPath:
     """A path that knows outside of which mask its picture stays the photograph."""
-    return path if mask is None else replace(path, mask=feathered(mask, feather))
+    if mask is None:
+        return path
+    if path.path.photograph is None:
+        raise UserError(
+            f"{node}, socket 'mask': outside of it the result is the photograph, which is not known at the picture's "
+            "size; disconnect the mask"
+        )
+    return _with(path, mask=feathered(mask, feather))
 
 
 def with_holes(path: HostPath, degradation: Degradation | None, vae: Any) -> HostPath:
     """A path that knows where its photograph says nothing, which a degradation tells."""
-    if degradation is None or degradation.complete:
+    if degradation is None or degradation.complete or path.path.photograph is None:
         return path
     size = size_of(path, vae)
     known = degradation.observed(torch.ones(1, 1, *degradation.size(*size)))
     if tuple(known.shape[-2:]) != size:  # of a reduction
         known = nn.functional.interpolate(known, size=size, mode="bilinear", align_corners=False)
-    return replace(path, known=known)
+    return _with(path, known=known)
 
 
-def with_known(degradation: Degradation | None, path: HostPath) -> Degradation | None:
-    """A degradation that leaves out the holes that a path knows of, unless it has holes of its own."""
-    if path.known is None or (degradation is not None and not degradation.complete):
-        return degradation
-    holes = Inpaint(1 - path.known)
-    return holes if degradation is None else Composed([degradation, holes])
+def _with(path: HostPath, **facts: Tensor) -> HostPath:
+    assert path.path.photograph is not None
+    return replace(path, path=replace(path.path, photograph=replace(path.path.photograph, **facts)))
 
 
-def check_beside(path: Path, beside: Mapping[str, Tensor], model: Any) -> None:
-    """Raise ValueError unless the photograph and masks of a path's file are of the path's picture."""
-    height, width = (side * pixels_per_position(model) for side in path.latent.shape[-2:])
+def check_photograph(path: LatentPath, ratio: int) -> None:
+    """Raise UserError unless the photograph of a path's file is of the path's picture."""
+    height, width = (side * ratio for side in path.latent.shape[-2:])
     size = (path.layout.height or height, path.layout.width or width)
-    for name, x in beside.items():
-        channels, batches = ((3, 4), (path.batch,)) if name == "photograph" else ((1,), (1, path.batch))
-        fits = x.ndim == 4 and len(x) in batches and x.shape[1] in channels and tuple(x.shape[-2:]) == size
-        if not fits or not torch.isfinite(x).all():
-            raise ValueError(f"file: its {name}, of shape {tuple(x.shape)}, does not belong to its path; save it again")
+    if path.photograph is not None and path.photograph.size != size:
+        raise UserError(
+            f"file: its photograph, of {path.photograph.size[1]}x{path.photograph.size[0]} px, does not belong to its "
+            "path; save it again"
+        )
 
 
-def layout_of(latent: dict[str, Any], tiles: Layout | None, samples: Tensor, ratio: int) -> tuple[Layout, Any, Any]:
-    """Layout of a LATENT, its photograph (IMAGE or None), and where that is known ((1 or B, 1, h, w) or None)."""
-    base = Layout() if tiles is None else tiles
-    photograph = latent.get(PHOTOGRAPH)
-    if photograph is None:
-        return base, None, None
-    height, width = photograph.shape[1:3]
+def photograph_of(latent: dict[str, Any], samples: Tensor, ratio: int) -> Photograph | None:
+    """The photograph of a LATENT from DMAP Encode Photo, and where it is known; None of another's."""
+    image = latent.get(PHOTOGRAPH)
+    if image is None:
+        return None
+    height, width = image.shape[1:3]
     grid = [side * ratio for side in samples.shape[-2:]]
     # Another node may have cut or scaled the latent meanwhile: then the photograph is not its own any more.
-    if [height + -height % ratio, width + -width % ratio] != grid or len(photograph) != len(samples):
-        return base, None, None
-    return replace(base, height=height, width=width), photograph, latent.get(KNOWN)
+    if [height + -height % ratio, width + -width % ratio] != grid or len(image) != len(samples):
+        return None
+    return replace(Photograph.of(channels_first(image)), known=latent.get(KNOWN))

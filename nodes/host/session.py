@@ -11,9 +11,11 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...dmap.memory.decoding import HALO, TILES, Decoding
+from ...dmap.errors import UserError
+from ...dmap.memory.decoding import HALO, TILES
 from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
-from ...dmap.method.path import Path
+from ...dmap.method.path import LatentPath
+from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
 from . import features
 from .weights import held, plain
@@ -34,19 +36,13 @@ class HostPath:
     """What the DMAP_PATH socket carries.
 
     Attributes:
-        path: the path.
+        path: the path, with its photograph if that is known.
         model, positive: model and conditioning that it was made with.
-        photograph: (B, 3 or 4, h, w) as it came, values out of range and alpha included; None if it is not known.
-        mask: (1 or B, 1, h, w), where the picture may change, feathered; None = everywhere.
-        known: (1 or B, 1, h, w), 0 where the photograph says nothing; None = it is known everywhere.
     """
 
-    path: Path
+    path: LatentPath
     model: Any
     positive: list[Any]
-    photograph: Tensor | None = None
-    mask: Tensor | None = None
-    known: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -77,28 +73,26 @@ class Session:
     """What the body of a session works with; valid only while it runs.
 
     Attributes:
-        denoise: D(u, sigma) of the model with its conditioning, LoRA, control networks and hooks, guidance 1.
-        decode: latent -> image (B, 3, h, w), nominally [0, 1], not clamped; None without an autoencoder.
-        table: (T,) the model's noise levels, increasing.
+        model: the host's model and autoencoder as dmap's: with its conditioning, LoRA, control networks and hooks,
+            guidance 1. Without an autoencoder it cannot decode, and it never encodes: the host has done so before.
         latent: (B, C, H, W) float32 in the model's scale.
-        device: where all of it runs.
         to_vae: latent in the model's scale -> the scale of the LATENT socket.
-        patchers: of the networks behind all this.
     """
 
-    denoise: Callable[[Tensor, Tensor], Tensor]
-    decode: Decoding | None
-    table: Tensor
+    model: LatentDiffusion
     latent: Tensor
-    device: torch.device
     to_vae: Callable[[Tensor], Tensor]
-    patchers: tuple[Any, ...] = ()
 
-    def room(self, wanted: int) -> int:
-        """Ask the host for so many bytes, other models may have to go for them; returns how many are free."""
-        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, self.patchers)]
-        comfy.model_management.free_memory(wanted, self.device, mine)
-        return features.free_memory(self.patchers[0], self.device)
+
+def _room(patchers: Sequence[Any], device: torch.device) -> Callable[[int], int]:
+    """Asks the host for so many bytes, other models may have to go for them; returns how many are free."""
+
+    def ask(wanted: int) -> int:
+        mine = [loaded for loaded in comfy.model_management.current_loaded_models if _is_of(loaded, patchers)]
+        comfy.model_management.free_memory(wanted, device, mine)
+        return features.free_memory(patchers[0], device)
+
+    return ask
 
 
 def _is_of(loaded: Any, patchers: Sequence[Any]) -> bool:
@@ -199,7 +193,7 @@ def run(
         tile: latent positions a side of the tiles that networks see; 0 = they see all of the latent.
 
     Raises:
-        ValueError: if the host cannot hold the model still, or computes a part of it by something without a gradient.
+        UserError: if the host cannot hold the model still, or computes a part of it by something without a gradient.
         MemoryError: if the weights do not fit on the device.
     """
     with torch.inference_mode(False), torch.no_grad(), features.differentiable_operations():
@@ -213,7 +207,7 @@ def run(
         except RuntimeError as error:
             if not features.is_dynamic(patcher):
                 raise
-            raise ValueError(features.NO_HOOKS) from error
+            raise UserError(features.NO_HOOKS) from error
         guider.set_cfg(1.0)
         # With hooks the host has exchanged a model whose weights it pages.
         patcher = guider.model_patcher
@@ -229,7 +223,7 @@ def run(
             changing = [patcher] if "registered_hooks" in extra["model_options"] else []
             still = [other for other in networks if other not in changing]
             with held(still, changing, watched=[other for other in still if other is not patcher]) as hold:
-                return body(_session(wrap, extra, latent_image, vae, patcher.load_device, networks, hold))
+                return body(_session(wrap, extra, latent_image, model, vae, patcher.load_device, networks, hold))
 
         sampler = _Body(inner)
         clean = latent.clone().float()
@@ -239,7 +233,7 @@ def run(
             operation = features.without_gradient(error)
             if operation is None:
                 raise
-            raise ValueError(features.NO_GRADIENT.format(operation)) from error
+            raise UserError(features.NO_GRADIENT.format(operation)) from error
         result: Result = sampler.result
         return result
 
@@ -248,6 +242,7 @@ def _session(
     wrap: Any,
     extra: dict[str, Any],
     latent: Tensor,
+    model: Any,
     vae: Any,
     device: torch.device,
     patchers: Sequence[Any],
@@ -264,22 +259,33 @@ def _session(
         return out.to(u.dtype, copy=True)
 
     def decode(z: Tensor) -> Tensor:
+        if vae is None:
+            raise RuntimeError("this session was opened without an autoencoder")
         check_interrupt()
         hold()
         hidden = base.process_latent_out(z.clone()).to(vae.device, vae.vae_dtype)
         image: Tensor = vae.first_stage_model.decode(hidden).float().to(device)
         return (image + 1) / 2
 
+    def encode(_: Tensor) -> Tensor:
+        raise RuntimeError("a session does not encode: DMAP Encode Photo and VAE Encode have done so before it")
+
     def to_vae(z: Tensor) -> Tensor:
         hidden: Tensor = base.process_latent_out(z.clone())
         return hidden
 
     return Session(
-        denoise=denoise,
-        decode=None if vae is None else Decoding(decode, vae.first_stage_model),
-        table=base.model_sampling.sigmas.detach().clone().cpu().double(),
+        model=LatentDiffusion(
+            denoise=denoise,
+            encode=encode,
+            decode=decode,
+            table=base.model_sampling.sigmas.detach().clone().cpu().double(),
+            multiple=features.pixels_per_position(model),
+            device=device,
+            decoder=torch.nn.Module() if vae is None else vae.first_stage_model,
+            modules=tuple(patcher.model for patcher in patchers),
+            room=_room(patchers, device),
+        ),
         latent=latent.clone().float(),
-        device=device,
         to_vae=to_vae,
-        patchers=tuple(patchers),
     )

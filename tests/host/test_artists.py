@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dmap.presets import PRESETS
+from dmap.settings import PRESETS
 from hostgraphs import Restoration, read, trace
 from tools.host import workflow
 from tools.host.server import HostError, Server
@@ -204,7 +204,7 @@ def test_a_preset_counts_without_a_browser(server: Server, tools: dict[str, Any]
     best = made.optimise(preset="after another restorer", target_score=0.0, iterations=999)
     made.graph.add("PreviewImage", images=made.decode(best))
     found = trace(server.run(made.graph.prompt), best)
-    preset = PRESETS["after another restorer"].optimize
+    preset = PRESETS["after another restorer"].values("ascend")
     assert found["settings"] == {key: preset[key] for key in ("iterations", "rule", "step_size", "target_score")}
     made.graph.prompt[best]["inputs"]["preset"] = "no such preset"
     with pytest.raises(HostError, match="preset"):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from browser import SCREENSHOTS, chromium, needs_chromium
 
-from dmap.presets import PRESETS
+from dmap.settings import PRESETS
 from tools.host.server import ROOT, Server
 
 SAMPLES = ("dmap_sample.png", "dmap_old_sample.png")
@@ -84,6 +84,8 @@ def test_the_template_list_shows_the_pack(page: Any, server: Server) -> None:
     page.get_by_text("restore_demo").first.wait_for(timeout=60_000)
     page.wait_for_timeout(1000)
     page.screenshot(path=SCREENSHOTS / "templates.png")
+    shown = page.locator("body").inner_text()
+    assert [name for name in SHIPPED if name not in shown] == []
 
 
 SAYS = "name => window.app.graph._nodes.find(n => n.type === 'DMAPOptimize').widgets.find(w => w.name === name)?.value"
@@ -137,10 +139,11 @@ def test_a_preset_sets_the_widgets(page: Any, server: Server) -> None:
     open_template(page, server, "restore_demo")
     for name in ("strong", "paper", "gentle photo"):
         page.evaluate(CHOOSE, ["DMAPOptimize", "preset", name])
-        for kind, part in (("DMAPOptimize", PRESETS[name].optimize), ("DMAPInvert", PRESETS[name].invert)):
+        for kind, stage in (("DMAPOptimize", "ascend"), ("DMAPInvert", "invert")):
+            part = PRESETS[name].values(stage)
             shown = widgets(page, kind)
             assert shown["preset"] == name
-            assert {key: shown[key] for key in part} == dict(part)
+            assert {key: shown[key] for key in part} == part
     page.screenshot(path=SCREENSHOTS / "preset.png")
     page.evaluate(CHOOSE, ["DMAPOptimize", "fidelity_weight", 77])
     assert widgets(page, "DMAPOptimize")["preset"] == "custom"
@@ -159,7 +162,7 @@ def test_two_ascents_from_one_inversion_keep_their_own_presets(page: Any, server
         " 'DMAPOptimize').widgets.find(w => w.name === 'preset'); w.value = value; w.callback(value); }",
         ["Strong", "strong"],
     )
-    assert PRESETS["strong"].optimize["fidelity_weight"] in page.evaluate(of, "Strong")
+    assert PRESETS["strong"].settings.fidelity_weight in page.evaluate(of, "Strong")
     assert widgets(page, "DMAPInvert")["preset"] == "strong"
     assert page.evaluate(of, "Gentle") == gentle
 

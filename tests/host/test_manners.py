@@ -116,5 +116,18 @@ def test_inverting_and_decoding_alone_returns_the_photograph(server: Server, too
     assert np.abs(decoded - theirs).max() <= 1
 
 
-def test_the_server_leaves_no_unexpected_files(server: Server) -> None:
-    assert not list(Path(server.base / "output").glob("*.part"))
+def test_the_server_leaves_no_unexpected_files(server: Server, demo_prompt: dict[str, Any]) -> None:
+    """A run adds pictures to the output folder, nothing half written anywhere, and nothing outside the host's own."""
+    base = Path(server.base)
+    before = {file for file in base.rglob("*") if file.is_file()}
+    assert before
+    server.run(demo_prompt)
+    new = {file.relative_to(base) for file in base.rglob("*") if file.is_file()} - {
+        file.relative_to(base) for file in before
+    }
+    assert new
+    unexpected = [
+        file for file in new if file.parts[0] not in ("output", "temp", "user") or file.suffix in (".part", ".tmp")
+    ]
+    assert unexpected == []
+    assert any(file.parts[0] == "output" and file.suffix == ".png" for file in new)

@@ -20,12 +20,12 @@ from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
 from dmap.method.gradients import ALL, make_gradient
 from dmap.method.objective import Objective
-from dmap.method.path import Path as LatentPath
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models.diffusion import LatentDiffusion
-from dmap.presets import values
 from dmap.priors import Prior
+from dmap.settings import preset
 from tools.benchmarks.evidence.store import Store
 from tools.benchmarks.meter import Meter
 from tools.benchmarks.restore import degradations
@@ -66,9 +66,9 @@ class Configuration:
 
 def paper(iterations: int) -> Configuration:
     """The preset, its calls kept in memory: the same numbers for 300 F an iteration instead of 400."""
-    preset = values("paper")
-    chain = (str(preset["solver"]), int(preset["steps"]), float(preset["strength"]))
-    return Configuration(*chain, "keep", str(preset["rule"]), float(preset["step_size"]), iterations)
+    settings = preset("paper")
+    chain = (settings.solver, settings.steps, settings.strength)
+    return Configuration(*chain, "keep", settings.rule, settings.step_size, iterations)
 
 
 @dataclass(frozen=True)
@@ -171,12 +171,12 @@ class Climber:
     def _ascent(
         self, photograph: Tensor, configuration: Configuration, meter: Meter, path: LatentPath, target: float
     ) -> Ascent:
-        preset = values("paper")
-        weights = (float(preset["prior_weight"]), float(preset["fidelity_weight"]))
-        objective = Objective(self.prior, fidelity(str(preset["fidelity"])), photograph, *weights)
+        settings = preset("paper")
+        weights = (settings.prior_weight, settings.fidelity_weight, settings.shift)
+        objective = Objective(self.prior, fidelity(settings.fidelity), photograph, *weights)
         chain = Chain(path, meter, self.model.decode, make_gradient(configuration.gradient, ALL))
-        settings = AscentSettings(configuration.iterations, configuration.rule, configuration.step_size, target)
-        return Ascent(chain, objective, settings)
+        climb = AscentSettings(configuration.iterations, configuration.rule, configuration.step_size, target)
+        return Ascent(chain, objective, climb)
 
 
 def settings_of(configuration: Configuration) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmap.image.detail import estimated_share, lost, weighted
+from dmap.image.detail import estimated_share, weighted
 from dmap.method.fidelity import fidelity
 from dmap.models.diffusion import LatentDiffusion, shipped
 from tools.benchmarks.evidence.cells import DEGRADATIONS, SIDE, make, split
@@ -27,7 +27,7 @@ def candidates(model: LatentDiffusion, y: Tensor) -> Mapping[str, Tensor]:
     """Images (B, 3, h, w) in [0, 1] by the name of their share; the share of 1 is the input itself."""
     with torch.no_grad():
         trip = model.decode(model.encode(y))
-        missing = lost(y, trip)
+        missing = y - trip
         shares = {f"{share:g}": torch.full((len(y),), share) for share in FIXED}
         shares |= {"auto": estimated_share(y, missing), "uncapped": estimated_share(y, missing, most=1.0)}
         return {name: (trip + weighted(missing, share)).clamp(0, 1) for name, share in shares.items()}

@@ -24,7 +24,7 @@ from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, res
 from dmap.image.files import centre_crop
 from dmap.image.finish import transfer_colour
 from dmap.models.store import WEIGHTS
-from dmap.presets import values
+from dmap.settings import PRESETS
 from tools.benchmarks.evidence.judges import MEASURES, NO_REFERENCE, Judges
 from tools.benchmarks.evidence.store import Store
 from tools.benchmarks.evidence.tables import Row, table
@@ -91,11 +91,10 @@ CASES: Mapping[str, Case] = {
 
 def settings(preset: str) -> dict[str, Method]:
     """What is tried: the grid with the preset's own iterations and target, and the preset as it is shipped."""
-    now = values(preset)
+    now = PRESETS[preset].settings
     shipped = Method(
-        "diffusion", float(now["strength"]), int(now["steps"]), str(now["rule"]), float(now["step_size"]),
-        int(now["iterations"]), float(now["prior_weight"]), float(now["fidelity_weight"]), str(now["fidelity"]),
-        float(now["target_score"]),
+        "diffusion", now.strength, now.steps, now.rule, now.step_size, now.iterations, now.prior_weight,
+        now.fidelity_weight, now.fidelity, now.target_score,
     )  # fmt: skip
     grid = {
         f"strength {strength:g}, fidelity weight {weight:g}, step {size:g}": replace(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,19 +21,15 @@ from torch import Tensor
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
 from dmap.image.files import centre_crop
-from dmap.method.ascent import Ascent, AscentSettings
-from dmap.method.chain import Chain, keep_activations
-from dmap.method.denoiser import Denoiser, from_network
+from dmap.image.photograph import Photograph
 from dmap.method.fidelity import fidelity
-from dmap.method.objective import Objective
-from dmap.method.schedule import Schedule, scaled_linear_betas, sigmas_from_betas
-from dmap.method.solvers import make_solver
-from dmap.models import Autoencoder, load_model
-from dmap.priors import Prior, load_prior
+from dmap.models.diffusion import shipped
+from dmap.restoration import frozen_prior, invert, prepare
+from dmap.settings import Settings
+from tools.benchmarks.spaces import moving_in
 from tools.demo import psnr
 from tools.training.data import list_photos
 
-TABLE = sigmas_from_betas(scaled_linear_betas())
 MEASURES = ("psnr", "ssim", "ms_ssim", "prior", "seconds")
 
 
@@ -42,7 +38,7 @@ class Method:
     """One way to restore.
 
     Attributes:
-        space: where the ascent moves: "none", "pixels", "autoencoder" or "diffusion".
+        space: where the ascent moves: "none", "pixels", "latent" (of the autoencoder) or "diffusion".
         strength, steps: of the diffusion path.
         rule, step_size, iterations, prior_weight, fidelity_weight, target: of the ascent.
     """
@@ -69,7 +65,7 @@ GRID = {
 METHODS = {
     "autoencoder alone": Method("none"),
     "MAP on pixels": Method("pixels", step_size=0.004),
-    "MAP in the autoencoder": Method("autoencoder"),
+    "MAP in the autoencoder": Method("latent"),
     "MAP in diffusion, strength 0.2": Method("diffusion"),
     "MAP in diffusion, strength 0.4": Method("diffusion", strength=0.4),
     "the same, colour not held": Method("diffusion", strength=0.4, fidelity="nlpd"),
@@ -80,16 +76,8 @@ class Models:
     """The shipped networks."""
 
     def __init__(self) -> None:
-        autoencoder = load_model("demo_autoencoder", kind="autoencoder").requires_grad_(False)
-        assert isinstance(autoencoder, Autoencoder)
-        self.autoencoder = autoencoder
-        network = load_model("demo_denoiser", kind="denoiser").requires_grad_(False)
-        self.denoise = from_network(network.to(memory_format=torch.channels_last), "v", TABLE)
-        self.prior: Prior = load_prior("dmap_quality").requires_grad_(False)
-
-    def decode(self, latent: Tensor) -> Tensor:
-        """Latent -> image, nominally in [0, 1]."""
-        return (self.autoencoder.decode(latent) + 1) / 2
+        self.diffusion = shipped()
+        self.prior = frozen_prior("dmap_quality", self.diffusion.device)
 
 
 def degradations(clean: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
@@ -102,23 +90,27 @@ def degradations(clean: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
 
 
 def restore(models: Models, photograph: Tensor, method: Method) -> tuple[Tensor, float]:
-    """The restored (1, 3, h, w) and the seconds of the ascent."""
-    identity: Denoiser = lambda u, _: u  # noqa: E731 - no diffusion: the path is a point
-    with torch.no_grad():
-        latent = photograph if method.space == "pixels" else models.autoencoder.encode(photograph * 2 - 1)
-        if method.space == "none":
-            return models.decode(latent).clamp(0, 1), 0.0
-        if method.space == "diffusion":
-            denoise, schedule = models.denoise, Schedule.from_table(TABLE, method.steps, method.strength)
-        else:
-            denoise, schedule = identity, Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))
-        path = make_solver("residual_ddim").invert(denoise, schedule, latent)
-    decode: Callable[[Tensor], Tensor] = (lambda x: x) if method.space == "pixels" else models.decode
-    objective = Objective(
-        models.prior, fidelity(method.fidelity), photograph, method.prior_weight, method.fidelity_weight, shift=8
+    """The restored (1, 3, h, w) and the seconds of the ascent; without what the autoencoder loses."""
+    if method.space == "none":
+        with torch.no_grad():
+            return models.diffusion.decode(models.diffusion.encode(photograph)).clamp(0, 1), 0.0
+    model, point = moving_in(method.space, models.diffusion), method.space != "diffusion"
+    settings = Settings(
+        steps=1 if point else method.steps,
+        strength=1.0 if point else method.strength,
+        rule=method.rule,
+        step_size=method.step_size,
+        iterations=method.iterations,
+        prior_weight=method.prior_weight,
+        fidelity=method.fidelity,
+        fidelity_weight=method.fidelity_weight,
+        target_score=method.target,
+        detail="0",
     )
-    settings = AscentSettings(method.iterations, method.rule, method.step_size, method.target)
-    ascent = Ascent(Chain(path, denoise, decode, keep_activations), objective, settings)
+    with torch.no_grad():
+        latent = model.encode(photograph)
+    path, _ = invert(model, latent, settings, Photograph(photograph))
+    ascent = prepare(model, path, models.prior, settings)
     ascent.run()
     assert ascent.image is not None
     return ascent.image, ascent.trace.rows[-1].seconds

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dmap.image.layout import Layout
 from dmap.image.tiles import tiled_fidelity, tiled_prior
-from dmap.memory.decoding import LEVELS, Decoding
+from dmap.memory.decoding import LEVELS
 from dmap.memory.plan import Evaluation, Needs, gib
 from dmap.method.fidelity import fidelity
 from dmap.method.objective import Objective
@@ -64,7 +64,7 @@ def needs(kind: str, side: int, tile: int, level: str, dtype: torch.dtype) -> tu
     prior = load_prior("dmap_quality").requires_grad_(False)
     with mode:
         image, latent = torch.empty(1, 3, side, side), torch.empty(1, 4, side // 8, side // 8)
-    objective = Objective(tiled_prior(prior, layout), tiled_fidelity(fidelity("nlpd_colour"), layout), image)
+    objective = Objective(tiled_prior(prior, layout), tiled_fidelity(fidelity("nlpd_colour"), layout), image, shift=0)
 
     def call(u: Tensor) -> Tensor:
         return model.denoise(u, sigma)
@@ -72,7 +72,7 @@ def needs(kind: str, side: int, tile: int, level: str, dtype: torch.dtype) -> tu
     def score(x: Tensor) -> Tensor:
         return objective(x).objective
 
-    decoding = Decoding(model.decode, model.decoder)
+    decoding = model.decoding()
     while decoding.name != level and decoding.lighter():
         pass
     return weights, Evaluation(call, decoding, score, latent, image, 1, tile // 8).needs()

@@ -19,14 +19,14 @@ from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
 from dmap.method.gradients import GradientStrategy
 from dmap.method.objective import Objective
-from dmap.method.path import Path as LatentPath
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models.diffusers_adapter import ARCHITECTURES, from_diffusers
 from dmap.models.diffusion import LatentDiffusion, shipped
 from dmap.models.empty_text import Conditioning
-from dmap.presets import values
 from dmap.priors import load_prior
+from dmap.settings import Settings
 from tools.benchmarks.meter import Meter
 
 
@@ -119,12 +119,11 @@ class Bench:
 
     def __init__(self, model: LatentDiffusion, photographs: Tensor) -> None:
         self.model, self.photographs = model, photographs.to(model.device)
-        default = values("default")
         self.objective = Objective(
             load_prior("dmap_quality").requires_grad_(False).to(model.device),
-            fidelity(str(default["fidelity"])),
+            fidelity(Settings.fidelity),
             self.photographs,
-            fidelity_weight=float(default["fidelity_weight"]),
+            shift=0,
         )
 
     def clock(self) -> float:
@@ -142,7 +141,7 @@ class Bench:
 
     def decoding(self, level: str = "whole") -> Decoding:
         """The decoder on that level."""
-        decoding = Decoding(self.model.decode, self.model.decoder)
+        decoding = self.model.decoding()
         while decoding.name != level:
             decoding.lighter()
         return decoding

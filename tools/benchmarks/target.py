@@ -23,8 +23,8 @@ import torch
 from dmap.method.gradients import make_gradient
 from dmap.method.solvers import make_solver
 from dmap.models.diffusion import shipped
-from dmap.presets import values
 from dmap.priors import load_prior
+from dmap.settings import preset
 from tools.benchmarks.climbs import Case, Climber, Coarse, Configuration, Record, cases, key, paper, settings_of, stored
 from tools.benchmarks.evidence.store import Store
 
@@ -51,7 +51,7 @@ def reference(climber: Climber, case: Case, iterations: int) -> list[Record]:
         print(f"paper, {case.name}: {record['F']:.0f} F, objective {record['objective']:.2f}", flush=True)
         return False
 
-    return climber.climb(case.photograph, configuration, see, float(values("paper")["target_score"]))
+    return climber.climb(case.photograph, configuration, see, preset("paper").target_score)
 
 
 def cheap(climber: Climber, case: Case, configuration: Configuration) -> list[Record]:
@@ -66,8 +66,7 @@ def reached(records: Sequence[Record], goal: float) -> Record | None:
 
 def published(iterations: int) -> int:
     """F of the paper's configuration with a checkpoint a call, its inversion and last evaluation included."""
-    preset = values("paper")
-    solver, steps = make_solver(str(preset["solver"])), int(preset["steps"])
+    solver, steps = make_solver(preset("paper").solver), preset("paper").steps
     once = solver.inversion_evaluations(steps) + solver.evaluations * steps
     return once + iterations * make_gradient("checkpoint").passes(solver, steps)
 

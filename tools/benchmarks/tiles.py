@@ -19,15 +19,12 @@ from torch import Tensor
 
 from dmap.image.files import to_tensor
 from dmap.image.layout import Layout
-from dmap.image.tiles import lay_out, starts, tiled_fidelity, tiled_prior
-from dmap.method.ascent import Ascent, AscentSettings
-from dmap.method.chain import Chain, keep_activations
-from dmap.method.fidelity import fidelity
-from dmap.method.objective import Objective
-from dmap.method.schedule import Schedule
-from dmap.method.solvers import make_solver
+from dmap.image.photograph import Photograph
+from dmap.image.tiles import starts
+from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
-from dmap.priors import load_prior
+from dmap.restoration import frozen_prior, invert, prepare
+from dmap.settings import Settings
 
 
 def borders(length: int, layout: Layout, grid: int) -> list[int]:
@@ -44,22 +41,24 @@ def seam(change: Tensor, lines: list[int], dim: int, grid: int) -> float:
     return float(here / there)
 
 
-def by_tiles(
-    model: LatentDiffusion, photograph: Tensor, layout: Layout, schedule: Schedule, settings: AscentSettings
-) -> Ascent:
-    """An ascent by tiles with the default quality model and fidelity, ready to run.
+def by_tiles(model: LatentDiffusion, photograph: Tensor, settings: Settings) -> Ascent:
+    """An ascent with the shipped quality model by the settings' tiles, ready to run.
 
     Args:
         photograph: (1, 3, h, w) in [0, 1], sides multiples of the latent grid.
     """
     with torch.no_grad():
         latent = model.encode(photograph)
-        denoise, decode = lay_out(model.denoise, model.decode, layout, model.multiple, latent, photograph)
-        path = make_solver("residual_ddim").invert(denoise, schedule, latent)
-    prior, distance = tiled_prior(load_prior("dmap_quality"), layout), tiled_fidelity(fidelity("nlpd_colour"), layout)
-    return Ascent(
-        Chain(path, denoise, decode, keep_activations), Objective(prior, distance, photograph, 1, 20), settings
-    )
+    path, _ = invert(model, latent, settings, Photograph(photograph))
+    return prepare(model, path, frozen_prior("dmap_quality", model.device), settings)
+
+
+def small_step(tile: int, iterations: int, step_size: float = 0.02) -> Settings:
+    """What is looked at: tiles, and an ascent that moves steadily."""
+    return Settings(
+        tile=tile, iterations=iterations, step_size=step_size, fidelity_weight=20.0, target_score=200.0, shift=0,
+        detail="0",
+    )  # fmt: skip
 
 
 def last(ascent: Ascent) -> Tensor:
@@ -89,10 +88,10 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=512, help="side of the tiles in pixels")
     parser.add_argument("--iterations", type=int, default=2, help="of the ascent")
     options = parser.parse_args()
-    model, layout = shipped(), Layout(tile=options.tile, overlap=options.tile // 8)
+    model = shipped()
     y = scaled(options.photo, options.size, model.multiple)
-    schedule = Schedule.from_table(model.table, 4, 0.2)
-    ascent = by_tiles(model, y, layout, schedule, AscentSettings(options.iterations, "adam", 0.02, 200.0))
+    ascent = by_tiles(model, y, small_step(options.tile, options.iterations))
+    layout = ascent.path.layout
     began = time.monotonic()
     ascent.run()
     seconds = (time.monotonic() - began) / (options.iterations + 1)

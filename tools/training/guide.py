@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dmap.image.detail import lost, weighted
+from dmap.image.detail import weighted
 from dmap.models import Autoencoder, QualityNet, load_model, read_model, save_model
 
 from .data import Crops, list_photos
@@ -80,7 +80,7 @@ def through(autoencoder: Autoencoder, images: Tensor, share: Tensor) -> Tensor:
     """Images (B, 3, h, w) in [0, 1] as an ascent sees them: their round trip and a share (B,) of what it lost."""
     with torch.no_grad():
         trip = (autoencoder.decode(autoencoder.encode(images * 2 - 1)).float() + 1) / 2
-        return (trip + weighted(lost(images, trip), share)).clamp(0, 1)
+        return (trip + weighted(images - trip, share)).clamp(0, 1)
 
 
 def mean_cosine(network: nn.Module, batches: list[tuple[Tensor, Tensor]]) -> float:

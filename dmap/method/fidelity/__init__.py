@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...errors import UserError
 from .base import Fidelity
 from .colour import ColourNLPD
 from .nlpd import NLPD
@@ -21,7 +22,7 @@ __all__ = ["FIDELITIES", "Fidelity", "fidelity"]
 
 
 def fidelity(name: str) -> Fidelity:
-    """The fidelity of that name. Raises ValueError for an unknown one."""
+    """The fidelity of that name. Raises UserError for an unknown one."""
     if name not in FIDELITIES:
-        raise ValueError(f"fidelity: got {name!r}, choose one of {', '.join(FIDELITIES)}")
+        raise UserError(f"fidelity: got {name!r}, choose one of {', '.join(FIDELITIES)}")
     return FIDELITIES[name]()

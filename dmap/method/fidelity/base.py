@@ -8,6 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...errors import UserError
+
 
 class Fidelity(ABC):
     """Distance D(x, y) of an image to the photograph: 0 for equal images, larger for less alike, one an image.
@@ -27,15 +29,15 @@ class Fidelity(ABC):
             y: the photograph, same shape, in [0, 1].
 
         Raises:
-            ValueError: if the shapes differ or a side is below ``min_size``.
+            UserError: if the shapes differ or a side is below ``min_size``.
         """
         if x.shape != y.shape:
-            raise ValueError(
+            raise UserError(
                 f"fidelity {self.name}: the image has shape {tuple(x.shape)}, the photograph {tuple(y.shape)}; "
                 "they must be of one size"
             )
         if min(x.shape[-2:]) < self.min_size:
-            raise ValueError(
+            raise UserError(
                 f"fidelity {self.name}: the image is {x.shape[-1]}x{x.shape[-2]} px, but it needs sides of at least "
                 f"{self.min_size} px; use a larger image or another fidelity"
             )

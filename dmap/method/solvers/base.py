@@ -8,9 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...errors import UserError
+from ...image.layout import Layout
+from ...image.photograph import Photograph
 from ..denoiser import Denoiser
-from ..path import Path
+from ..path import LatentPath
 from ..schedule import Schedule
+
+WHOLE = Layout()
 
 
 class Solver(ABC):
@@ -27,11 +32,21 @@ class Solver(ABC):
     """Network evaluations a sampling step."""
 
     @abstractmethod
-    def invert(self, denoise: Denoiser, schedule: Schedule, latent: Tensor) -> Path:
-        """Walk from a clean latent (B, C, H, W) to ``schedule.sigmas[0]``."""
+    def invert(
+        self,
+        denoise: Denoiser,
+        schedule: Schedule,
+        latent: Tensor,
+        layout: Layout = WHOLE,
+        photograph: Photograph | None = None,
+    ) -> LatentPath:
+        """Walk from a clean latent (B, C, H, W) to ``schedule.sigmas[0]``.
+
+        ``layout`` and ``photograph`` are of what the latent was encoded from; the path carries them.
+        """
 
     @abstractmethod
-    def sample(self, denoise: Denoiser, path: Path, state: Tensor | None = None) -> Tensor:
+    def sample(self, denoise: Denoiser, path: LatentPath, state: Tensor | None = None) -> Tensor:
         """Walk from ``state`` (the path's own by default; (S, B, C, H, W)) to a clean latent (B, C, H, W)."""
 
     def inversion_evaluations(self, steps: int) -> int:
@@ -43,16 +58,28 @@ class Solver(ABC):
         schedule: Schedule,
         state: Tensor,
         latent: Tensor,
+        layout: Layout,
+        photograph: Photograph | None,
         residuals: Tensor | None = None,
         settings: dict[str, float] | None = None,
-    ) -> Path:
+    ) -> LatentPath:
         scale = state.std(dim=(0, 2, 3, 4), correction=0)
         if not (torch.isfinite(scale).all() and (scale > 0).all()):
-            raise ValueError(
+            raise UserError(
                 "inversion: the inverted latent is not finite or has no variance; the model or the latent is "
                 "broken, or its precision is too low: try fewer steps or a smaller strength"
             )
-        return Path(self.name, schedule, state, latent, scale, residuals, settings or {})
+        return LatentPath(
+            self.name,
+            schedule,
+            state,
+            latent,
+            scale,
+            residuals,
+            settings or {},
+            layout=layout,
+            photograph=photograph,
+        )
 
 
 def levels(schedule: Schedule, like: Tensor) -> Tensor:
@@ -60,7 +87,7 @@ def levels(schedule: Schedule, like: Tensor) -> Tensor:
     return schedule.sigmas.to(device=like.device, dtype=like.dtype)
 
 
-def round_trip_error(solver: Solver, denoise: Denoiser, path: Path) -> Tensor:
+def round_trip_error(solver: Solver, denoise: Denoiser, path: LatentPath) -> Tensor:
     """Relative reconstruction error of a path, (B,): rms(sample(path) - latent) / rms(latent)."""
     with torch.no_grad():
         difference = solver.sample(denoise, path) - path.latent

@@ -7,10 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...errors import UserError
+from ...image.layout import Layout
+from ...image.photograph import Photograph
 from ..denoiser import Denoiser, derivative
-from ..path import Path
+from ..path import LatentPath
 from ..schedule import Schedule
-from .base import Solver, levels
+from .base import WHOLE, Solver, levels
 
 
 class Edict(Solver):
@@ -32,10 +35,17 @@ class Edict(Solver):
 
     def __init__(self, mixing: float = 0.93) -> None:
         if not 0.5 < mixing <= 1.0:
-            raise ValueError(f"mixing: got {mixing}, it must be in (0.5, 1]; the paper's value is 0.93")
+            raise UserError(f"mixing: got {mixing}, it must be in (0.5, 1]; the paper's value is 0.93")
         self.mixing = mixing
 
-    def invert(self, denoise: Denoiser, schedule: Schedule, latent: Tensor) -> Path:
+    def invert(
+        self,
+        denoise: Denoiser,
+        schedule: Schedule,
+        latent: Tensor,
+        layout: Layout = WHOLE,
+        photograph: Photograph | None = None,
+    ) -> LatentPath:
         sigmas, p = levels(schedule, latent), self.mixing
         u, v = latent, latent
         for i in reversed(range(schedule.steps)):
@@ -48,9 +58,9 @@ class Edict(Solver):
             else:
                 u = u - h * derivative(denoise, v, sigmas[i])
                 v = v - h * derivative(denoise, u, sigmas[i])
-        return self._path(schedule, torch.stack([u, v]), latent, settings={"mixing": p})
+        return self._path(schedule, torch.stack([u, v]), latent, layout, photograph, settings={"mixing": p})
 
-    def sample(self, denoise: Denoiser, path: Path, state: Tensor | None = None) -> Tensor:
+    def sample(self, denoise: Denoiser, path: LatentPath, state: Tensor | None = None) -> Tensor:
         u, v = path.state if state is None else state
         sigmas, p = levels(path.schedule, u), path.settings.get("mixing", self.mixing)
         for i in range(path.schedule.steps):

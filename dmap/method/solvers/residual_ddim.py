@@ -7,10 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ...errors import UserError
+from ...image.layout import Layout
+from ...image.photograph import Photograph
 from ..denoiser import Denoiser, derivative
-from ..path import Path
+from ..path import LatentPath
 from ..schedule import Schedule
-from .base import Solver, levels
+from .base import WHOLE, Solver, levels
 
 
 class ResidualDDIM(Solver):
@@ -30,13 +33,20 @@ class ResidualDDIM(Solver):
 
     def __init__(self, fixed_point: int = 3) -> None:
         if fixed_point < 1:
-            raise ValueError(f"fixed_point: got {fixed_point}, at least 1 evaluation a step is needed")
+            raise UserError(f"fixed_point: got {fixed_point}, at least 1 evaluation a step is needed")
         self.fixed_point = fixed_point
 
     def inversion_evaluations(self, steps: int) -> int:
         return self.fixed_point * steps
 
-    def invert(self, denoise: Denoiser, schedule: Schedule, latent: Tensor) -> Path:
+    def invert(
+        self,
+        denoise: Denoiser,
+        schedule: Schedule,
+        latent: Tensor,
+        layout: Layout = WHOLE,
+        photograph: Photograph | None = None,
+    ) -> LatentPath:
         sigmas = levels(schedule, latent)
         target, residuals = latent, []
         for i in reversed(range(schedule.steps)):
@@ -46,11 +56,11 @@ class ResidualDDIM(Solver):
                 u = target - h * derivative(denoise, u, sigmas[i])
             residuals.append(target - (u + h * derivative(denoise, u, sigmas[i])))
             target = u
-        return self._path(schedule, target[None], latent, torch.stack(residuals[::-1]))
+        return self._path(schedule, target[None], latent, layout, photograph, torch.stack(residuals[::-1]))
 
-    def sample(self, denoise: Denoiser, path: Path, state: Tensor | None = None) -> Tensor:
+    def sample(self, denoise: Denoiser, path: LatentPath, state: Tensor | None = None) -> Tensor:
         if path.residuals is None:
-            raise ValueError("path: residual_ddim needs the residuals of its inversion, and this path has none")
+            raise UserError("path: residual_ddim needs the residuals of its inversion, and this path has none")
         u = (path.state if state is None else state)[0]
         sigmas = levels(path.schedule, u)
         for i in range(path.schedule.steps):

@@ -26,6 +26,7 @@ class Spoil(io.ComfyNode):
             "batch3",
             "float",
             "three",
+            "rounded",
         ]
         return io.Schema(
             node_id="DMAPTestSpoil",
@@ -44,6 +45,9 @@ class Spoil(io.ComfyNode):
             image = image.mean(dim=-1, keepdim=True)
         elif kind == "three":
             image = image.expand(*image.shape[:-1], 3)
+        elif kind == "rounded":
+            # To 8 bits, a little above: the host's SaveImage cuts off instead of rounding.
+            image = image.mul(255).round() / 255 + 1e-4
         elif kind == "two_channels":
             image = image[..., :2]
         elif kind == "float":

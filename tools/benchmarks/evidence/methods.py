@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,21 +9,15 @@ import torch
 from skimage.restoration import denoise_nl_means, estimate_sigma
 from torch import Tensor
 
-from dmap.image.detail import estimated_share, lost, weighted, with_detail
-from dmap.method.ascent import Ascent, AscentSettings
-from dmap.method.chain import Chain
-from dmap.method.denoiser import Denoiser
-from dmap.method.fidelity import fidelity
-from dmap.method.gradients import ALL, make_gradient
-from dmap.method.objective import Objective
-from dmap.method.schedule import Schedule
-from dmap.method.solvers import make_solver
+from dmap.image.detail import estimated_share, weighted
+from dmap.image.photograph import Photograph
+from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
-from dmap.presets import values
 from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
-
-DEFAULT = values("default")
+from dmap.restoration import invert, prepare
+from dmap.settings import Settings
+from tools.benchmarks.spaces import moving_in
 
 
 @dataclass(frozen=True)
@@ -43,10 +36,10 @@ class Method:
     space: str
     step_size: float = 0.0
     solver: str = "residual_ddim"
-    strength: float = float(DEFAULT["strength"])
-    steps: int = int(DEFAULT["steps"])
+    strength: float = Settings.strength
+    steps: int = Settings.steps
     gradient: str = "sparse"
-    detail: str = str(DEFAULT["detail"])
+    detail: str = Settings.detail
 
     @property
     def ascends(self) -> bool:
@@ -63,7 +56,7 @@ METHODS = {
     "MAP in the autoencoder's latent": Method("latent", 0.04),
     "MAP in diffusion, EDICT": Method("diffusion", 0.08, solver="edict", gradient="keep"),
     "MAP in diffusion": Method("diffusion", 0.08),
-    "MAP in diffusion, nodes' defaults": Method("diffusion", float(DEFAULT["step_size"])),
+    "MAP in diffusion, nodes' defaults": Method("diffusion", Settings.step_size),
     "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=6, gradient="keep"),
 }
 DEFAULTS = "MAP in diffusion, nodes' defaults"
@@ -79,10 +72,10 @@ class Budget:
         target: prior score at which an image stops.
     """
 
-    iterations: int = int(DEFAULT["iterations"])
-    prior_weight: float = float(DEFAULT["prior_weight"])
-    fidelity_weight: float = float(DEFAULT["fidelity_weight"])
-    target: float = float(DEFAULT["target_score"])
+    iterations: int = Settings.iterations
+    prior_weight: float = Settings.prior_weight
+    fidelity_weight: float = Settings.fidelity_weight
+    target: float = Settings.target_score
 
 
 @dataclass
@@ -125,28 +118,23 @@ def _non_local_means(image: Tensor) -> Tensor:
 
 def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
     """Invert, and make the ascent ready."""
-    identity: Denoiser = lambda u, _: u  # noqa: E731 - without diffusion the path is a point
-    decode: Callable[[Tensor], Tensor] = (lambda x: x) if method.space == "pixels" else tools.diffusion.decode
-    with torch.no_grad():
-        latent = photograph if method.space == "pixels" else tools.diffusion.encode(photograph)
-        if method.space == "diffusion":
-            denoise = tools.diffusion.denoise
-            schedule = Schedule.from_table(tools.diffusion.table, method.steps, method.strength)
-        else:
-            denoise, schedule = identity, Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))
-        path = make_solver(method.solver).invert(denoise, schedule, latent)
-    objective = Objective(
-        tools.prior,
-        fidelity(str(DEFAULT["fidelity"])),
-        photograph,
-        budget.prior_weight,
-        budget.fidelity_weight,
-        int(DEFAULT["shift"]),
+    model, point = moving_in(method.space, tools.diffusion), method.space != "diffusion"
+    settings = Settings(
+        solver=method.solver,
+        steps=1 if point else method.steps,
+        strength=1.0 if point else method.strength,
+        iterations=budget.iterations,
+        prior_weight=budget.prior_weight,
+        fidelity_weight=budget.fidelity_weight,
+        step_size=method.step_size,
+        target_score=budget.target,
+        gradient=method.gradient,
+        detail=method.detail,
     )
-    settings = AscentSettings(budget.iterations, str(DEFAULT["rule"]), method.step_size, budget.target)
-    path, detail = with_detail(path, method.detail, photograph, decode)
-    gradient = make_gradient(method.gradient, kept=ALL)
-    return Ascent(Chain(path, denoise, decode, gradient, detail=detail), objective, settings)
+    with torch.no_grad():
+        latent = model.encode(photograph)
+    path, _ = invert(model, latent, settings, Photograph(photograph))
+    return prepare(model, path, tools.prior, settings)
 
 
 def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Restored:
@@ -160,7 +148,7 @@ def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) ->
         with torch.no_grad():
             image = tools.diffusion.decode(tools.diffusion.encode(photograph))
             if method.space == "start":
-                missing = lost(photograph, image)
+                missing = photograph - image
                 image = image + weighted(missing, estimated_share(photograph, missing))
             return Restored(image.clamp(0, 1), none, 0.0)
     ascent = start_ascent(tools, photograph, method, budget)

@@ -1,14 +1,12 @@
-"""Models that only judge: none of them is offered as a prior, so nothing was ever climbed by them."""
+"""The pack's own judge: it scores and is never climbed, so that one opinion stays untouched by every ascent."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from torch import Tensor
 
 from ..models import load_model
-from ..priors import Prior, PriorInfo
-from ..priors.logistic import IdentityMap
+from .base import Prior, PriorInfo
+from .logistic import IdentityMap
 
 INFO = PriorInfo(
     name="dmap_judge",
@@ -18,11 +16,12 @@ INFO = PriorInfo(
     licence="MIT (code), CC0-1.0 (weights)",
     commercial_use=True,
     source="trained for this pack: python -m tools.training judge",
+    only_judges=True,
 )
 
 
 class OwnJudge(Prior):
-    """The shipped judge: image statistics and a small regression, see its card; its scores are on the common scale."""
+    """Image statistics and a small regression, see the model's card; its scores are on the common scale."""
 
     def __init__(self) -> None:
         super().__init__(INFO, IdentityMap())
@@ -31,6 +30,3 @@ class OwnJudge(Prior):
     def score(self, image: Tensor) -> Tensor:
         result: Tensor = self.network(image)
         return result
-
-
-JUDGES: dict[str, Callable[[], Prior]] = {INFO.name: OwnJudge}

@@ -1,0 +1,117 @@
+"""A photograph as it came, with all that is known of it; made once where a picture enters, carried by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .holes import fill
+from .layout import Layout
+from .regions import blend
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One photograph, or a batch of one size.
+
+    Attributes:
+        pixels: (B, 3, h, w) as they came, nominally in [0, 1]; what lies outside is kept where nothing changes.
+        alpha: (B, 1, h, w) in [0, 1], handed over unchanged; None = there is none.
+        known: (1 or B, 1, h, w) in [0, 1], 0 in holes and scratches, where the photograph says nothing; None = it is
+            known everywhere.
+        mask: (1 or B, 1, h, w) in [0, 1], where the result may differ from the photograph; None = everywhere.
+
+    Raises:
+        UserError: for shapes that do not fit together, or numbers that are not finite.
+    """
+
+    pixels: Tensor
+    alpha: Tensor | None = None
+    known: Tensor | None = None
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[1] != 3:
+            raise UserError(f"photograph: got shape {tuple(self.pixels.shape)}, expected (B, 3, h, w)")
+        for name, x in (("alpha", self.alpha), ("known", self.known), ("mask", self.mask)):
+            batches = (len(self.pixels),) if name == "alpha" else (1, len(self.pixels))
+            if x is not None and (x.ndim != 4 or x.shape[1] != 1 or len(x) not in batches or not self._covers(x)):
+                raise UserError(
+                    f"{name}: got shape {tuple(x.shape)}, which does not fit a photograph of shape "
+                    f"{tuple(self.pixels.shape)}"
+                )
+        if not all(torch.isfinite(x).all() for x in self._tensors()):
+            raise UserError("photograph: it holds NaN or infinite values")
+
+    def _covers(self, x: Tensor) -> bool:
+        return x.shape[-2:] == self.pixels.shape[-2:]
+
+    def _tensors(self) -> list[Tensor]:
+        return [x for x in (self.pixels, self.alpha, self.known, self.mask) if x is not None]
+
+    @classmethod
+    def of(cls, image: Tensor) -> Photograph:
+        """Of an image (B, C, h, w) that is grey (C = 1), colour (3) or colour with alpha (4), nominally in [0, 1].
+
+        Raises:
+            UserError: for another shape, or numbers that are not finite.
+        """
+        if image.ndim != 4 or image.shape[1] not in (1, 3, 4):
+            raise UserError(f"image: got shape {tuple(image.shape)}, expected (B, 1, 3 or 4, h, w)")
+        colour = image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image[:, :3]
+        return cls(colour.float(), image[:, 3:].float() if image.shape[1] == 4 else None)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[-2], self.pixels.shape[-1]
+
+    @property
+    def shown(self) -> Tensor:
+        """(B, 3, h, w) in [0, 1], as networks and measures see it."""
+        return self.pixels.clamp(0, 1)
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> Photograph:
+        """With a function applied to each tensor, such as a move to another device."""
+        return replace(
+            self, **{name: None if x is None else change(x) for name, x in vars(self).items() if name != "pixels"},
+            pixels=change(self.pixels),
+        )  # fmt: skip
+
+    def to(self, device: torch.device | str) -> Photograph:
+        """The same on another device."""
+        return self.mapped(lambda x: x.to(device))
+
+    def one(self, index: int) -> Photograph:
+        """One of the batch."""
+        return self.mapped(lambda x: x if len(x) == 1 else x[index : index + 1])
+
+    def layout(self, tile: int = 0, overlap: int = 0) -> Layout:
+        """How it lies on the latent grid once it is ``padded``."""
+        return Layout(*self.size, tile, overlap)
+
+    def padded(self, multiple: int) -> Tensor:
+        """(B, 3, h', w') in [0, 1] for the encoder: holes filled from around, edge pixels repeated to the right and
+        below until both sides are multiples of ``multiple``.
+
+        Raises:
+            UserError: if nothing of it is known.
+        """
+        image = self.shown if self.known is None else fill(self.shown, self.known)
+        height, width = self.size
+        return nn.functional.pad(image, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+    def residual(self, round_trip: Tensor) -> Tensor:
+        """What a round trip (B, 3, h, w) through the autoencoder has lost, fine detail and noise alike, 0 in holes."""
+        difference = self.shown - round_trip
+        return difference if self.known is None else difference * self.known
+
+    def composite(self, image: Tensor) -> Tensor:
+        """The picture that is handed over, (B, 3 or 4, h, w): ``image`` (B, 3, h, w) where the mask lets it, exactly
+        this photograph elsewhere, values out of [0, 1] included, and its alpha."""
+        colour = blend(self.mask, image.clamp(0, 1), self.pixels)
+        return colour if self.alpha is None else torch.cat([colour, self.alpha], dim=1)
