@@ -28,7 +28,7 @@ class DMAPCleanPhoto(io.ComfyNode):
             inputs=[io.Image.Input("image", tooltip="The photograph; grey and alpha are welcome, alpha is kept.")],
             outputs=[
                 io.Image.Output(
-                    "image", display_name="image", tooltip="The same size, without its noise and blocks of JPEG."
+                    "clean_image", display_name="image", tooltip="The same size, without its noise and blocks of JPEG."
                 )
             ],
         )
