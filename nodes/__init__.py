@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .check import DMAPSelfCheck
+from .clean import DMAPCleanPhoto
 from .compare import DMAPCompare
 from .compose import DMAPMixPriors, DMAPMultiScalePrior, DMAPRobustPrior
 from .decode import DMAPDecode
@@ -54,4 +55,5 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPDegradationJPEG,
     DMAPDegradationInpaint,
     DMAPSelfCheck,
+    DMAPCleanPhoto,
 ]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from tools import niqe
-from tools.benchmarks import comparison, cost, denoiser, detail, restore, step
+from tools.benchmarks import bars, comparison, cost, denoiser, detail, restore, step
 from tools.demo import SAMPLE, pixels
 from tools.training.data import heldout_names
 from toys import photograph
@@ -155,3 +155,24 @@ def test_what_a_share_of_the_lost_detail_is_worth(
     blurred = [float(cell.split()[0]) for cell in values["blur 0.8"]]
     assert blurred[:5] == sorted(blurred[:5])  # a blurred photograph is best left whole
     assert blurred[3] <= blurred[5] + 0.01 <= blurred[6] + 0.02
+
+
+def test_the_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The start of a noisy photograph is nearer to the original, the end is another, and finished work is kept."""
+    name = sorted(heldout_names())[0]
+    with Image.open(SAMPLE.with_name("dmap_sample_clean.png")) as sample:
+        sample.save(tmp_path / name)
+    out = tmp_path / "out"
+    folders = ["--photos", str(tmp_path), "--out", str(out)]
+    arguments = [*folders, "--tune", "--side", "96", "--iterations", "1", "--sheets"]
+    assert bars.main([*arguments, "--kinds", "noise 25", "jpeg 15", "--count", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "| noise 25 |" in text
+    rows = json.loads(next(out.glob("*.json")).read_text())
+    found = {(row["kind"], row["method"]): row for row in rows}
+    for kind in ("noise 25", "jpeg 15"):
+        assert found[kind, "start"]["psnr"] > found[kind, "input"]["psnr"]
+        assert found[kind, "end"]["psnr"] > found[kind, "input"]["psnr"]
+    next(out.glob("*.json")).write_text(json.dumps(rows[:2]))
+    assert bars.main([*arguments, "--kinds", "noise 25", "jpeg 15", "--count", "1"]) == 0
+    assert "end" not in capsys.readouterr().out.splitlines()[0]

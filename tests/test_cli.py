@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 
 from dmap.cli import COMMANDS, main
+from dmap.degradations.synthetic import gaussian_noise
 from dmap.image.files import read_photograph, write_picture
 from dmap.settings import PRESETS, preset
+from tools.demo import ROOT, psnr
 from toys import photograph
 
 QUICK = ["--steps", "2", "--iterations", "2"]
@@ -50,6 +52,16 @@ def test_restore_writes_the_picture_its_size_and_its_trace(photo: Path, capsys: 
     seen = capsys.readouterr()
     assert "quality" in seen.out
     assert "left" in seen.err
+
+
+def test_a_clean_start_is_told_and_taken(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A noisy photograph that is hardly moved (the fidelity holds it) comes out without its noise."""
+    noisy, out = photo.with_name("noisy.png"), photo.with_name("cleaned.png")
+    clean = read_photograph(ROOT / "workflows" / "dmap_sample_clean.png")[0].pixels[..., 60:160, 60:160]
+    write_picture(gaussian_noise(clean, 0.08, torch.Generator().manual_seed(0)), noisy)
+    assert main(["restore", str(noisy), str(out), *QUICK, "--clean", "--fidelity-weight", "1000"]) == 0
+    assert "cleaned: noise of" in capsys.readouterr().err
+    assert psnr(read_photograph(out)[0].pixels, clean) > psnr(read_photograph(noisy)[0].pixels, clean) + 3
 
 
 def test_the_same_seed_gives_the_same_file_and_another_does_not(photo: Path) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.models import QualityNet, load_model, save_model
-from tools.training import guide, judge, quality
+from tools.training import guide, judge, policy, quality
 from tools.training.__main__ import main
 from tools.training.assess import assess, monotone, uphill
-from tools.training.data import Crops, heldout_names, list_photos
+from tools.training.data import Crops, heldout_names, list_photos, reserve
 from tools.training.denoiser import draw_timesteps
 from tools.training.draw import Degrader, Draws, OtherDegrader
 from tools.training.judge import label as judge_label
@@ -46,6 +46,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("autoencoder", "demo_autoencoder"),
         ("quality", "dmap_quality"),
         ("guide", "dmap_guide"),
+        ("policy", "dmap_policy"),
         ("judge", "dmap_judge"),
         ("denoiser", "demo_denoiser"),
     ],
@@ -57,6 +58,8 @@ def test_a_recipe_trains_and_resumes(
     monkeypatch.setattr(judge, "HELD_OUT", 2)
     for module in (quality, guide):
         monkeypatch.setattr(module, "CALIBRATION", 4)
+    for constant, value in {"FIRST": 1, "ITERATIONS": 1, "KEPT": (1,), "CLEAN": 1}.items():
+        monkeypatch.setattr(policy, constant, value)
     arguments = [recipe, "--photos", str(photos), "--out", str(trained), "--steps"]
     assert main([*arguments, "3"]) == 0
     first = load_model(trained / f"{name}.safetensors").state_dict()
@@ -81,6 +84,31 @@ def test_held_out_photographs_are_never_listed_for_training(photos: Path) -> Non
     assert {file.name for file in held} <= heldout_names()
     assert not {file.name for file in training} & heldout_names()
     assert len(training) == 3
+
+
+def test_the_second_lots_photographs_are_set_apart(tmp_path: Path) -> None:
+    reporting = [one for one in reserve() if not one.tuning]
+    assert len(reporting) >= 30
+    assert sum(one.face is not None for one in reporting) >= 16
+    assert len({one.name for one in reserve()} | heldout_names()) == len(reserve()) + len(heldout_names())
+    picture = Image.fromarray(photograph(1, 320)[0].mul(255).byte().permute(1, 2, 0).numpy())
+    for name in (reserve()[0].name, sorted(heldout_names())[0], "another.png"):
+        picture.save(tmp_path / name)
+    assert [file.name for file in list_photos(tmp_path, heldout=False)] == ["another.png"]
+    assert [file.name for file in list_photos(tmp_path, heldout=True)] == [sorted(heldout_names())[0]]
+    assert reserve()[0].crop(tmp_path, 64).shape == (3, 64, 64)
+
+
+def test_a_pool_lets_the_oldest_go_and_turns_pairs_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "POOL", 4)
+    pool, generator = policy.Pool.empty(), torch.Generator().manual_seed(0)
+    for value in range(3):
+        images = torch.rand(2, 3, quality.SIDE, quality.SIDE, generator=generator) / 10 + value
+        pool.add(images, images + 1)
+    assert len(pool.images) == 4
+    assert float(pool.images.min()) >= 1
+    drawn, originals = pool.draw(16, generator)
+    assert torch.allclose(originals, drawn + 1, atol=2e-3)
 
 
 def test_crops_have_the_size_and_range(photos: Path) -> None:

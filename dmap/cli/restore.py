@@ -6,11 +6,13 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ..errors import UserError
+from ..image.cleaning import clean
 from ..image.files import WITHOUT_ALPHA, read_photograph, write_picture
 from ..method.ascent import Ascent
 from ..models.diffusers_adapter import from_diffusers, load_single_file
@@ -42,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
     )
+    parser.add_argument(
+        "--clean",
+        action="store_true",
+        help="first take away the noise and the blocks of JPEG that are found in the pixels; the ascent begins there, "
+        "with all detail (--detail 1, if it is not given), and is held to that",
+    )
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {one.text.rstrip('.')}" for name, one in PRESETS.items())
     parser.add_argument(
@@ -71,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     given = {name: value for name in describe() if (value := getattr(options, name)) is not None}
-    return Settings(**{**vars(preset(options.preset)), **given})
+    further = {"detail": "1"} if options.clean else {}
+    return Settings(**{**vars(preset(options.preset)), **further, **given})
 
 
 @contextlib.contextmanager
@@ -95,6 +104,10 @@ def _run(options: argparse.Namespace) -> int:
     common.check_output(options.output, options.overwrite)
     settings = _settings(options)
     photograph, about = read_photograph(options.input)
+    if options.clean:
+        found = clean(photograph.pixels)
+        photograph = replace(photograph, pixels=found.image)
+        print(f"cleaned: {found.notes[0]}", file=sys.stderr)
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
         print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..models import QualityNet, load_model
 from .base import Prior, PriorInfo
@@ -32,6 +32,14 @@ class OwnQuality(Prior):
     def __init__(self, weights: str = INFO.name) -> None:
         super().__init__(replace(INFO, name=Path(weights).stem), IdentityMap())
         self.network = load_model(weights, kind="quality").requires_grad_(False)
+
+    @classmethod
+    def of(cls, network: nn.Module) -> OwnQuality:
+        """A prior of a network of the same kind that is in memory, such as one in training; its weights are its own."""
+        prior = cls.__new__(cls)
+        Prior.__init__(prior, INFO, IdentityMap())
+        prior.network = network
+        return prior
 
     def score(self, image: Tensor) -> Tensor:
         result: Tensor = self.network(image)

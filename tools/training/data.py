@@ -11,25 +11,68 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dmap.image.files import SUFFIXES, to_tensor
+from dmap.image.files import SUFFIXES, centre_crop, to_tensor
 
 HELDOUT = Path(__file__).with_name("heldout.txt")
+RESERVE = Path(__file__).with_name("reserve.txt")
+
+
+def _lines(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def heldout_names() -> set[str]:
-    """File names that are never trained on."""
-    lines = HELDOUT.read_text(encoding="utf-8").splitlines()
-    return {line.strip() for line in lines if line.strip() and not line.startswith("#")}
+    """File names of the first held-out photographs; every other one of them, sorted, is for tuning."""
+    return set(_lines(HELDOUT))
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A photograph of the second lot that is never trained on.
+
+    Attributes:
+        name: its file's.
+        tuning: whether settings may be tuned on it; if not, it only reports.
+        face: centre (x, y) and side of a square around a face, as shares of width, height and width; None without one.
+    """
+
+    name: str
+    tuning: bool
+    face: tuple[float, float, float] | None
+
+    def crop(self, folder: Path, side: int) -> Tensor:
+        """The square around the face, or else the largest centred one, (3, side, side) in [0, 1]."""
+        if self.face is None:
+            return centre_crop(folder / self.name, side)
+        with Image.open(folder / self.name) as image:
+            x, y, share = self.face
+            edge = min(round(share * image.width), *image.size)
+            left = min(max(0, round(x * image.width - edge / 2)), image.width - edge)
+            top = min(max(0, round(y * image.height - edge / 2)), image.height - edge)
+            square = image.convert("RGB").crop((left, top, left + edge, top + edge))
+            return to_tensor(square.resize((side, side), Image.Resampling.LANCZOS)).float() / 255
+
+
+def reserve() -> list[Reserved]:
+    """The second lot's photographs that are set apart, in the file's order: faces first."""
+    found = []
+    for line in _lines(RESERVE):
+        name, role, *numbers = line.split()
+        x, y, share = (float(number) for number in numbers) if numbers else (0.0, 0.0, 0.0)
+        found.append(Reserved(name, role == "tune", (x, y, share) if numbers else None))
+    return found
 
 
 def list_photos(folder: Path, heldout: bool) -> list[Path]:
-    """The photographs of a folder, sorted: the held-out ones, or all others.
+    """The photographs of a folder, sorted: the first held-out ones, or all that may be trained on.
 
     Raises:
         ValueError: if there is none.
     """
-    names = heldout_names()
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and (f.name in names) == heldout)
+    held, apart = heldout_names(), {one.name for one in reserve()}
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name not in apart)
+    files = [file for file in files if (file.name in held) == heldout]
     if not files:
         raise ValueError(
             f"photos: {folder} holds no {'held-out ' if heldout else ''}photograph ({', '.join(SUFFIXES)})"
