@@ -16,6 +16,7 @@ from tools.host.server import ROOT, Server
 
 SAMPLES = ("dmap_sample.png", "dmap_old_sample.png")
 VALUES = "() => window.app.graph.serialize().nodes.filter(n => n.type.startsWith('DMAP')).map(n => n.widgets_values)"
+OPEN = "() => window.app?.graph?._nodes?.some(n => ['DMAPDecode', 'DMAPSelfCheck'].includes(n.type))"
 SHIPPED = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
 
 __all__ = ["chromium"]
@@ -46,7 +47,7 @@ def page(chromium: Any, server: Server) -> Iterator[Any]:
 def open_template(page: Any, server: Server, name: str) -> list[dict[str, Any]]:
     """Open a template as a link does; returns the canvas's nodes."""
     page.goto(f"http://127.0.0.1:{server.port}/?template={name}&source=ComfyUI-DMAP")
-    page.wait_for_function("() => window.app?.graph?._nodes?.some(n => n.type === 'DMAPDecode')", timeout=120_000)
+    page.wait_for_function(OPEN, timeout=120_000)
     page.wait_for_timeout(2000)
     nodes: list[dict[str, Any]] = page.evaluate(
         "() => window.app.graph._nodes.map(n => ({type: n.type, known: n.type in LiteGraph.registered_node_types"
@@ -64,9 +65,9 @@ def test_a_template_opens_without_a_red_node(page: Any, server: Server, name: st
     nodes = open_template(page, server, name)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
     assert [node["type"] for node in nodes if not node["known"] or node["errors"]] == []
-    optimise = [node for node in nodes if node["type"] == "DMAPOptimize"]
-    assert optimise
-    assert all(node["links"] >= 4 for node in optimise)
+    working = [node for node in nodes if node["type"] in ("DMAPOptimize", "DMAPSelfCheck")]
+    assert working
+    assert all(node["links"] >= 4 for node in working)
     (brought,) = [sample for sample in SAMPLES if (server.base / "input" / sample).exists()]
     assert (server.base / "input" / brought).read_bytes() == (ROOT / "workflows" / brought).read_bytes()
     assert [node["pictures"] for node in nodes if node["type"] == "LoadImage"] == [1]
