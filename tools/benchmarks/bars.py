@@ -124,9 +124,10 @@ def _photo(options: argparse.Namespace, tools: Tools, name: str, clean: Tensor, 
     if options.iterations:
         how = (options.fidelity_weight, options.iterations, options.step_size, options.steps)
         end, seconds = ascend(tools.diffusion, tools.prior, torch.cat(starts), *how)
-        results["end"] = end.split(1)
+        results["end"] = end.chunk(len(end))
     if options.default:
-        results["default"] = restore(tools, torch.cat(degraded), METHODS[DEFAULTS], Budget()).image.split(1)
+        usual = restore(tools, torch.cat(degraded), METHODS[DEFAULTS], Budget()).image
+        results["default"] = usual.chunk(len(usual))
     rows: list[Row] = []
     for method, pictures in results.items():
         for kind, image in zip(options.kinds, pictures, strict=True):
