@@ -49,6 +49,13 @@ class LevelPrior(Prior):
         return (image[:, self.channel] - self.wanted).square().mean(dim=(1, 2))
 
 
+class GradientlessPrior(LevelPrior):
+    """A judge without a gradient, and so kin of nobody."""
+
+    def score(self, image: Tensor) -> Tensor:
+        return super().score(image.detach())
+
+
 def models() -> dict[str, Prior]:
     """Three toys that want different things."""
     smooth = SmoothnessPrior()
@@ -121,6 +128,6 @@ def with_a_judge(folder: Path, first: str = "photo 0.png") -> None:
         first: name of the first photograph.
     """
     named = [replace(one, name=first if number == 0 else one.name) for number, one in enumerate(photographs(3))]
-    toys = {**models(), "=judge": LevelPrior("blue", 2, 0.6)}
+    toys = {**models(), "=judge": GradientlessPrior("blue", 2, 0.6)}
     planned = plan(levels=(3e-4, 6e-4), judges=("=judge",))
     Comparison(planned, Folder(folder), named, [Skipped("bad.jpg", "broken")], toys, PixelEngine()).run()

@@ -33,7 +33,7 @@ def cosines(models: Mapping[str, Prior], image: Tensor) -> dict[str, float]:
     """
     found: dict[str, Tensor] = {}
     for name, model in models.items():
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
             x = image.detach().clone().requires_grad_(True)
             score = model(x)
             if not score.requires_grad:

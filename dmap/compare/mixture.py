@@ -70,7 +70,7 @@ def propose(results: Results, floor: float = 0.25) -> Proposal:
     gains = cross_scores(results, chosen, gain=True)[0][usable]
     worth = over_judges(results, chosen).mean[usable]
     if np.isnan(worth).any():
-        raise UserError("mixture: a model has no judge that shares no network with it; add one with --judges")
+        raise UserError("mixture: some models share no judge but kin; add independent ones with --judges")
     largest = gains.max(axis=0)
     weights, kept = _solve(gains[:, largest > 0], worth, largest[largest > 0], floor)
     weights = np.where(weights < LEAST_WEIGHT, 0, weights)
