@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from dmap.cli import common, main
+from dmap.cli import main
+from dmap.image.files import write_picture
 from dmap.priors import PRIORS, WeightStore, load_prior, prior_names
 from dmap.priors.priorfile import LARGEST, PriorFile, read, write
 from toys import photograph
@@ -42,7 +43,7 @@ def test_it_is_offered_and_loaded_by_name(tmp_path: Path) -> None:
 
 def test_the_command_line_climbs_it(tmp_path: Path) -> None:
     write(PriorFile("mixture", "mean", (("dmap_quality", 3.0),)), tmp_path / "mixture.json")
-    common.write_picture(photograph(1, 96).float(), tmp_path / "in.png")
+    write_picture(photograph(1, 96).float(), tmp_path / "in.png")
     options = ["--prior", "file:mixture.json", "--steps", "2", "--iterations", "1"]
     places = [str(tmp_path / "in.png"), str(tmp_path / "out.png")]
     assert main(["restore", *places, *options]) == 2
@@ -52,7 +53,7 @@ def test_the_command_line_climbs_it(tmp_path: Path) -> None:
 
 def test_a_part_without_gradient_is_refused_on_the_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(PriorFile("mixture", "mean", (("dmap_quality", 3.0), ("pyiqa:piqe", 1.0))), tmp_path / "mixture.json")
-    common.write_picture(photograph(1, 96).float(), tmp_path / "in.png")
+    write_picture(photograph(1, 96).float(), tmp_path / "in.png")
     places = [str(tmp_path / "in.png"), str(tmp_path / "out.png"), "--weights", str(tmp_path)]
     assert main(["restore", *places, "--prior", "file:mixture.json", "--steps", "2", "--iterations", "1"]) == 2
     assert "prior pyiqa:piqe: its gradient is zero everywhere for this image" in capsys.readouterr().err
