@@ -113,7 +113,8 @@ def find_compression(photograph: Tensor) -> Compression | None:
     _, top, left, index = best
     if index < 0:
         return None
-    return Compression(*(x.to(photograph) for x in standard_steps(QUALITIES[index])), top, left)
+    steps, colour = standard_steps(QUALITIES[index])
+    return Compression(steps.to(photograph), colour.to(photograph), top, left)
 
 
 def _grids(luminance: Tensor) -> list[tuple[int, int]]:

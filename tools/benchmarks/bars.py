@@ -9,6 +9,7 @@ Finished photographs are kept in the output folder, so a stopped run goes on whe
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -98,7 +99,7 @@ def ascend(
 
 def bm3d(image: Tensor) -> Tensor:
     """BM3D of (1, 3, h, w), the noise's deviation estimated by scikit-image."""
-    import bm3d as package
+    package = importlib.import_module("bm3d")
     from skimage.restoration import estimate_sigma
 
     array = image[0].permute(1, 2, 0).double().numpy()
@@ -124,9 +125,10 @@ def _photo(options: argparse.Namespace, tools: Tools, name: str, clean: Tensor, 
     if options.iterations:
         how = (options.fidelity_weight, options.iterations, options.step_size, options.steps)
         end, seconds = ascend(tools.diffusion, tools.prior, torch.cat(starts), *how)
-        results["end"] = end.split(1)
+        results["end"] = list(end[:, None])
     if options.default:
-        results["default"] = restore(tools, torch.cat(degraded), METHODS[DEFAULTS], Budget()).image.split(1)
+        default = restore(tools, torch.cat(degraded), METHODS[DEFAULTS], Budget()).image[:, None]
+        results["default"] = list(default)
     rows: list[Row] = []
     for method, pictures in results.items():
         for kind, image in zip(options.kinds, pictures, strict=True):
