@@ -164,7 +164,10 @@ def summary(rows: Sequence[Row]) -> str:
     last = "end" if "end" in methods else "start"
     spent = [float(row["seconds"]) for row in rows if row["method"] == last]
     photos = len({row["photo"] for row in rows})
-    note = f"\n{photos} photographs; {sum(spent) / len(spent):.1f} CPU seconds a picture from input to {last}.\n"
+    note = f"\n{photos} photographs"
+    if spent:
+        note += f"; {sum(spent) / len(spent):.1f} CPU seconds a picture from input to {last}"
+    note += ".\n"
     return table(["PSNR dB, SSIM", *methods], body) + note
 
 
