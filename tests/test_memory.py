@@ -63,12 +63,13 @@ def evaluation(size: int, steps: int, batch: int = 1, tile: int = 0, level: str 
     objective = Objective(tiled_prior(prior, layout), tiled_fidelity(distance, layout), photograph, shift=8)
     latent = model.encode(photograph)
     ratio = size // latent.shape[-1]
-    denoise, decode = lay_out(model.denoise, decoding, layout, ratio, latent, photograph)
+    denoise, _ = lay_out(model.denoise, decoding, layout, ratio, latent, photograph)
     with torch.no_grad():
         path = solver.invert(denoise, Schedule.from_table(model.table, steps, 0.2), latent)
 
-    def step(strategy: GradientStrategy) -> None:
-        chain = Chain(path, denoise, decode, strategy, decoding)
+    def step(strategy: GradientStrategy, chosen: Decoding = decoding) -> None:
+        _, decode = lay_out(model.denoise, chosen, layout, ratio, latent, photograph)
+        chain = Chain(path, denoise, decode, strategy, chosen)
         z = chain.start().requires_grad_(True)
         torch.autograd.grad(objective(chain(z)).objective.sum(), z)
 
@@ -128,7 +129,7 @@ def test_the_plan_is_held(megabytes: int) -> None:
     parts = replace(parts, decoding=decision.decoding)
     assert "more than is free" not in text
     with memory.Live() as live:
-        step(strategy)
+        step(strategy, decision.decoding)
     assert live.peak * memory.OVERHEAD + memory.WORKSPACE <= free
     needs = parts.needs()
     assert not needs.fits(min(strategy.kept, 2) + 1, free) or strategy.kept == 2
