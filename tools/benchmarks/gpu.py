@@ -5,7 +5,7 @@ without where the host has it, and once with no more than 8 GiB left to it. DMAP
 gradient against central differences, seconds an iteration, the memory that was stated and the peak. Takes about ten
 minutes and 8 GB of disk. COMFYUI_DIR names the host, else it is the one of ``make setup``.
 
-``--cpu`` is the dry run: everything but the sizes and the GPU's memory is the same.
+``--cpu`` is the dry run: everything but sizes, precision and the GPU's memory is the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from PIL import Image
 from tools.host.server import ROOT, HostError, Server, host_folder
 
 SIZES = {"sd15": 512, "sdxl": 1024}
-DRY = {"sd15": 128, "sdxl": 64}
+DRY = {"sd15": 64, "sdxl": 64}
 LEFT = 8
 """GiB that the last scenario leaves to the host."""
 SD15 = ROOT / ".cache" / "random_sd15.safetensors"
@@ -37,7 +37,7 @@ COLUMNS = (
 
 def scenarios(cpu: bool) -> dict[str, list[str]]:
     """Name -> arguments of the server."""
-    precision = ["--bf16-unet", "--bf16-vae"]
+    precision = [] if cpu else ["--bf16-unet", "--bf16-vae"]
     found = {"as it comes": precision}
     if "disable-dynamic-vram" in (host_folder() / "comfy" / "cli_args.py").read_text(encoding="utf-8"):
         found["without dynamic VRAM"] = [*precision, "--disable-dynamic-vram"]
