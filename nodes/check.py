@@ -22,8 +22,8 @@ from .schema import schema
 NODE = "DMAP Self Check"
 PRIOR = "dmap_quality"
 CHECKED = Settings(steps=2, max_error=10.0, step_size=0.005, target_score=200.0, detail="0", shift=0)
-"""So small a step that the objective rises in the first iteration, with the prior's view at rest. A round trip that is off
-is reported, not refused."""
+"""The objective rises from the first iteration: a small step, the prior's view at rest. An inexact round trip is
+reported, not refused."""
 DIFFERENCES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Steps of the central differences, in standard deviations of the latent; the best of them counts."""
 ROUND_TRIP = 1e-2
