@@ -23,7 +23,7 @@ from ...dmap.errors import UserError
 
 HOST_VERSION = str(comfyui_version.__version__)
 TRIED = ("0.3.75", "0.33.0")
-"""Hosts that the whole of the host tests has passed on."""
+"""Hosts that the host tests were run on."""
 
 NO_HOOKS = (
     "socket 'model': with dynamic VRAM ComfyUI can schedule LoRAs (hooks) only on models of its own loaders; load the "

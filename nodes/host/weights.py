@@ -17,7 +17,7 @@ import torch
 import torch.utils.dlpack
 from torch import Tensor, nn
 
-from ...dmap.memory.plan import gib
+from ...dmap.memory.plan import gib, is_out_of_memory
 from . import features
 
 _MISSING = object()
@@ -90,7 +90,9 @@ class HeldWeights:
         """
         try:
             self._take(patcher)
-        except torch.OutOfMemoryError as error:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             size = gib(patcher.model_size())
             raise MemoryError(TOO_LARGE.format(type(patcher.model).__name__, size, patcher.load_device)) from error
         if watched:
