@@ -1,4 +1,4 @@
-"""The nodes, the command and the library are the same calls: the same photograph comes out of all three, to the byte."""
+"""The nodes, the command and the library are the same calls: the same photograph comes out, to the byte."""
 
 from __future__ import annotations
 
