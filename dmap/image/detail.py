@@ -80,8 +80,9 @@ def estimated_share(
     """The share of what was lost that is worth having, (B,) in [0, ``most``].
 
     The autoencoder lets little white noise through (85 % of its power is lost, most of the finest), so what it lost is
-    about the sum of noise and detail, which know nothing of one another: of its power the detail's share is 1 - (noise's variance) / (mean square of what was lost). With that
-    share the image is nearest to the original in the mean square (Wiener's estimate).
+    about the sum of noise and detail, which know nothing of one another: of its power the detail's share is
+    1 - (noise's variance) / (mean square of what was lost). With that share the image is nearest to the original in the
+    mean square (Wiener's estimate).
 
     Args:
         photograph: y, (B, 3, h, w) in [0, 1].
