@@ -103,7 +103,7 @@ def invert(
     """
     if layout is None:
         layout = Layout() if photograph is None else layout_of(settings, photograph)
-    schedule = Schedule.from_table(model.table, settings.steps, settings.strength)
+    schedule = Schedule.from_table(model.table, settings.steps, settings.strength, flow=model.flow)
     solver = make_solver(settings.solver)
     total = solver.inversion_evaluations(schedule.steps) + solver.evaluations * schedule.steps
     tiled, done = tiled_denoiser(model.denoise, layout.tile // model.multiple, layout.overlap // model.multiple), 0
