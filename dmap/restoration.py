@@ -182,17 +182,19 @@ def prepare(
     decision = plan_path(
         settings.gradient,
         path,
-        model.denoise,
+        model.denoising(),
         model.decoding(),
         objective,
         layout.tile // model.multiple,
         model.free,
+        model.keeps,
     )
-    denoise, decode = lay_out(model.denoise, decision.decoding, layout, model.multiple, path.latent, backdrop)
+    denoising = decision.denoising or model.denoising()
+    denoise, decode = lay_out(denoising, decision.decoding, layout, model.multiple, path.latent, backdrop)
     detail = None
     if photograph is not None:
         path, detail = with_detail(path, settings.detail, photograph, decode)
-    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail)
+    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail, denoising)
     ascent = Ascent(
         chain,
         objective,

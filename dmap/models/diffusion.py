@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..memory.blocks import Denoising
 from ..memory.decoding import Decoding
 from ..memory.plan import free_bytes
 from ..method.chain import Decoder
@@ -34,6 +35,8 @@ class LatentDiffusion:
         room: is told how many bytes would be welcome on the device and returns how many are free, None if it cannot
             tell; None = ask the device.
         flow: whether the model is one of flow matching, and its table that of ``flow_table``.
+        network: the network behind ``denoise``; None if it is unknown.
+        keeps: whether a call with a gradient gives the same values as one without; not so with quantised weights.
     """
 
     denoise: Denoiser
@@ -46,6 +49,12 @@ class LatentDiffusion:
     modules: tuple[nn.Module, ...] = ()
     room: Callable[[int], int | None] | None = None
     flow: bool = False
+    network: nn.Module | None = None
+    keeps: bool = True
+
+    def denoising(self) -> Denoising:
+        """The denoiser at its full memory, for one ascent that may lighten it."""
+        return Denoising(self.denoise, self.network)
 
     def decoding(self) -> Decoding:
         """The decoder at its full memory, for one ascent that may lighten it."""
@@ -87,5 +96,15 @@ def shipped(
     denoise = from_network(faster, network.prediction, table, dtype, FLOW_TIME)
     modules = (network, autoencoder)
     return LatentDiffusion(
-        denoise, encode, decode, table, Autoencoder.downscale, torch.device(device), autoencoder, modules, flow=flow
+        denoise,
+        encode,
+        decode,
+        table,
+        Autoencoder.downscale,
+        torch.device(device),
+        autoencoder,
+        modules,
+        None,
+        flow,
+        network,
     )
