@@ -119,7 +119,7 @@ def invert(
     """
     if layout is None:
         layout = Layout() if photograph is None else layout_of(settings, photograph)
-    schedule = Schedule.from_table(model.table, settings.steps, settings.strength)
+    schedule = Schedule.from_table(model.table, settings.steps, settings.strength, flow=model.flow)
     solver = make_solver(settings.solver)
     total = solver.inversion_evaluations(schedule.steps) + solver.evaluations * schedule.steps
     tiled, done = tiled_denoiser(model.denoise, layout.tile // model.multiple, layout.overlap // model.multiple), 0
@@ -204,17 +204,19 @@ def prepare(
     decision = plan_path(
         settings.gradient,
         path,
-        model.denoise,
+        model.denoising(),
         model.decoding(),
         objective,
         layout.tile // model.multiple,
         model.free,
+        model.keeps,
     )
-    denoise, decode = lay_out(model.denoise, decision.decoding, layout, model.multiple, path.latent, backdrop)
+    denoising = decision.denoising or model.denoising()
+    denoise, decode = lay_out(denoising, decision.decoding, layout, model.multiple, path.latent, backdrop)
     detail = None
     if photograph is not None:
         path, detail = with_detail(path, settings.detail, photograph, decode)
-    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail)
+    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail, denoising)
     ascent = Ascent(
         chain,
         objective,
