@@ -169,12 +169,14 @@ class DMAPTiles(io.ComfyNode):
             inputs=[
                 widget(
                     "tile",
+                    fold=False,
                     default=512,
                     min=64,
                     tooltip="Side of a tile in pixels: 512 for SD 1.x and the demo models, 1024 for SDXL.",
                 ),
                 widget(
                     "overlap",
+                    fold=False,
                     default=64,
                     tooltip="Of neighbouring tiles, in pixels; at most half a tile. An eighth of a tile is enough.",
                 ),
