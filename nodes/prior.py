@@ -47,8 +47,8 @@ class DMAPLoadPrior(io.ComfyNode):
                         step=0.1,
                         round=False,
                         optional=True,
-                        tooltip="Another map to 0 to 100: the model's own score that becomes 50. Only used if slope is "
-                        "above 0.",
+                        tooltip="The model's own score that becomes 50 on the scale of 0 to 100. Only used if slope "
+                        "is above 0.",
                     )
                 ),
                 advanced(

@@ -77,6 +77,12 @@ function watch(node) {
       changed?.call(this, value, ...rest);
       if (!linked(node, "preset")) preset.value = CUSTOM;
     };
+    // A preset that comes by a link, as from the widget of a subgraph, is known to the server alone: what nobody has set here
+    // is left to it.
+    const standard = widget.value;
+    const optional = widget.name in (node.dmapOptional ?? {});
+    widget.serializeValue = () =>
+      optional && linked(node, "preset") && widget.value === standard ? undefined : widget.value;
   }
 }
 
@@ -86,6 +92,7 @@ app.registerExtension({
     const presets = nodeData.input?.optional?.preset?.[1]?.dmap_presets;
     if (!presets) return;
     nodeType.prototype.dmapPresets = presets;
+    nodeType.prototype.dmapOptional = nodeData.input.optional;
     const created = nodeType.prototype.onNodeCreated;
     nodeType.prototype.onNodeCreated = function (...rest) {
       const result = created?.apply(this, rest);
