@@ -146,7 +146,7 @@ def test_before_and_after_stand_in_the_hosts_slider_where_it_works(page: Any, se
         finally:
             nodes_2(server, False)
         kinds = [node["type"] for node in nodes]
-        assert (kinds.count("ImageCompare"), kinds.count("PreviewImage")) == ((1, 0) if known and on else (0, 2))
+        assert (kinds.count("ImageCompare"), kinds.count("PreviewImage")) == ((1, 0) if known and on else (0, 1))
 
 
 def test_few_widgets_are_shown_and_the_preset_first(page: Any, server: Server) -> None:

@@ -102,7 +102,7 @@ def to_prompt(
         if node.get("mode") in (MUTED, BYPASSED):
             raise ValueError(f"node {node['id']} ({kind}) is muted or bypassed; the shipped workflows have none")
         if kind == SLIDER:
-            prompt |= _before_and_after(node, links, definitions)
+            prompt |= _before_and_after(node, workflow, definitions)
             continue
         if kind not in definitions:
             raise ValueError(f"node {node['id']}: the server knows no node {kind!r}")
@@ -137,20 +137,25 @@ def _left_to_preset(definition: dict[str, Any], name: str, value: Any) -> bool:
     return name in named and name in optional and bool(value == optional[name][1].get("default"))
 
 
-def _before_and_after(node: dict[str, Any], links: dict[Any, list[Any]], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The host's slider, or two previews where it has none, as web/compare.js does."""
-    ends = {socket["name"]: links[socket["link"]][1:3] for socket in node["inputs"] if socket.get("link") is not None}
-    pictures = {name: [str(source), slot] for name, (source, slot) in ends.items()}
+def _before_and_after(node: dict[str, Any], workflow: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The host's slider, or where it has none previews of what no other node shows, as web/compare.js does."""
+    kinds = {one["id"]: one["type"] for one in workflow["nodes"]}
+    links = {link[0]: link for link in workflow["links"]}
+    pictures = {socket["name"]: links[socket["link"]] for socket in node["inputs"] if socket.get("link") is not None}
     if SLIDER in definitions:
-        inputs = {**pictures, "compare_view": {"__value__": ["", ""]}}
+        inputs: dict[str, Any] = {name: [str(link[1]), link[2]] for name, link in pictures.items()}
+        inputs["compare_view"] = {"__value__": ["", ""]}
         return {str(node["id"]): {"class_type": SLIDER, "inputs": inputs, "_meta": {"title": node["title"]}}}
-    titles = {"image_a": "Before", "image_b": "After"}
+    shown = {tuple(link[1:3]) for link in workflow["links"] if kinds[link[3]] in ("PreviewImage", "SaveImage")}
     return {
         f"{node['id']}:{name}": {
-            "class_type": "PreviewImage", "inputs": {"images": source}, "_meta": {"title": titles[name]}
+            "class_type": "PreviewImage",
+            "inputs": {"images": [str(link[1]), link[2]]},
+            "_meta": {"title": {"image_a": "Before", "image_b": "After"}[name]},
         }
-        for name, source in pictures.items()
-    }  # fmt: skip
+        for name, link in pictures.items()
+        if tuple(link[1:3]) not in shown
+    }
 
 
 def nodes_of(prompt: dict[str, Any], kind: str) -> list[str]:

@@ -20,7 +20,8 @@ from tools.host.server import ROOT, Server
 
 FOLDER = ROOT / "workflows"
 SIDE = 512
-LABELS = {"compare_settings": ("gentle", "strong")}
+PAIRS = {"compare_settings": ("Save gentle", ("gentle", "strong"))}
+"""The node that saves the first picture, and what to write on both, where that is not the photograph."""
 CARDS = {
     "restore_sd15": ("Stable Diffusion 1.5", "needs an SD 1.x checkpoint"),
     "restore_sdxl": ("Stable Diffusion XL", "needs an SDXL checkpoint"),
@@ -66,18 +67,18 @@ def photograph_of(saved: dict[str, Any]) -> Path:
     return FOLDER / str(name)
 
 
-def run(server: Server, saved: dict[str, Any]) -> tuple[Image.Image, Image.Image]:
-    """What the template compares: before and after."""
-    server.upload(photograph_of(saved))
-    definitions = server.get("/object_info")
-    definitions.pop(workflow.SLIDER, None)  # previews hand their pictures out, one a node
-    prompt = workflow.to_prompt(saved, definitions)
+def run(server: Server, saved: dict[str, Any], first: str | None) -> tuple[Image.Image, Image.Image]:
+    """Before and after: the template's photograph, or what the node of this title saves, and what "Restored" saves."""
+    photograph = photograph_of(saved)
+    server.upload(photograph)
+    prompt = workflow.to_prompt(saved, server.get("/object_info"))
     outputs = server.run(prompt, seconds=4 * 3600)
-    found = {
+    files = {
         prompt[key]["_meta"]["title"]: output["images"][0] for key, output in outputs.items() if "images" in output
     }
-    before, after = (Image.open(io.BytesIO(server.image(found[title]))).convert("RGB") for title in ("Before", "After"))
-    return before, after
+    before = photograph if first is None else io.BytesIO(server.image(files[first]))
+    after = io.BytesIO(server.image(files["Restored"]))
+    return Image.open(before).convert("RGB"), Image.open(after).convert("RGB")
 
 
 def main() -> None:
@@ -90,7 +91,8 @@ def main() -> None:
                 with Image.open(photograph_of(saved)) as photograph:
                     picture = card(photograph.convert("RGB"), *CARDS[name])
             else:
-                picture = split(*run(server, saved), LABELS.get(name, ("before", "after")))
+                first, labels = PAIRS.get(name, (None, ("before", "after")))
+                picture = split(*run(server, saved, first), labels)
             picture.save(FOLDER / f"{name}.jpg", quality=88)
             print(name, flush=True)
 
