@@ -42,7 +42,7 @@ function show(node, lines) {
     });
     widget.serialize = false;
   }
-  widget.value = lines.join("\n");
+  widget.value = lines.join("\n").replaceAll("->", "\u2192");
   widget.element.style.minHeight = `${height(node, widget.value) - MARGIN}px`;
   const [width, least] = node.computeSize();
   if (node.size[1] < least) node.setSize([Math.max(width, node.size[0]), least]);
