@@ -227,7 +227,7 @@ def prepare(
         else LatentPrior(chain.start(), safeguards.latent_norm_weight, safeguards.whiteness_weight),
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
-    ascent.trace.notes.append(decision.note)
+    ascent.trace.memory = decision.note
     with torch.no_grad():
         ascent.trace.photograph_prior = tiled(backdrop).tolist()
     if settings.prior_weight > 0:

@@ -113,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
     before = list(ascent.trace.notes)
     detail = ascent.path.detail
     share = [] if detail is None else [f"detail: {float(detail[0]):.2f} of what the autoencoder lost"]
-    print(*share, *before, sep="\n", file=sys.stderr)
+    print(*share, ascent.trace.memory, *before, sep="\n", file=sys.stderr)
     progress = common.Progress(settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:
