@@ -76,8 +76,9 @@ def test_every_bit_of_a_deep_png_is_read(tmp_path: Path, channels: int, row_filt
 def test_every_bit_of_a_deep_tiff_is_read(tmp_path: Path, channels: int, order: str, compression: str | None) -> None:
     array = deep(channels)
     tifffile.imwrite(
-        tmp_path / "a.tif", array if channels > 1 else array[..., 0], photometric="rgb" if channels > 1 else "minisblack",
-        byteorder=order, compression=compression, extrasamples=["unassalpha"] if channels == 4 else None,
+        tmp_path / "a.tif", array if channels > 1 else array[..., 0], byteorder=order,
+        photometric="rgb" if channels > 1 else "minisblack",
+        compression=compression, extrasamples=["unassalpha"] if channels == 4 else None,
     )  # fmt: skip
     assert (pixels_of(tmp_path / "a.tif") == as_read(array)).all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -49,11 +49,13 @@ class Place:
             torch.set_num_threads(before)
 
 
+ANYWHERE = Place()
+
 Recipe = Callable[[Place], Work]
 """Makes the work in its place; picklable for executors that compute elsewhere."""
 
 
-class Lost(RuntimeError):
+class LostError(RuntimeError):
     """A worker ended, as the system's killer of processes ends those that need too much memory."""
 
 
@@ -89,7 +91,7 @@ class Failure:
         """The exception, or one that says the same."""
         if self.error is not None:
             return self.error
-        kind = {"user": UserError, "lost": Lost}.get(self.kind, RuntimeError)
+        kind = {"user": UserError, "lost": LostError}.get(self.kind, RuntimeError)
         return kind(f"{self.text}\n{self.trace}".rstrip())
 
 
@@ -115,14 +117,14 @@ class Executor(Protocol):
     def jobs(self) -> int:
         """How many tasks it does at once, at most; known at least while it runs."""
 
-    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Iterator[Outcome]:
+    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Generator[Outcome, None, None]:
         """One outcome for each task, in the order in which they end.
 
         A task that fails is an outcome. A task whose worker dies is done again by another one, at most ``LIVES`` times
         in all. Closing the iterator, or an exception out of ``watch``, ends the workers and drops the tasks at hand.
 
         Raises:
-            Exception: that the recipe raised, and ``Lost`` if workers end before they can begin.
+            Exception: that the recipe raised, and ``LostError`` if workers end before they can begin.
         """
 
 
@@ -169,7 +171,7 @@ class Queue:
         if not ready:
             self._stillborn += 1
             if self._stillborn > LIVES:
-                raise Lost(f"workers end before they can begin ({how}); is there memory for so many? Lower --jobs")
+                raise LostError(f"workers end before they can begin ({how}); is there memory for so many? Lower --jobs")
         if numbered is None:
             return None
         number, task = numbered

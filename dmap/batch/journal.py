@@ -1,9 +1,9 @@
 """What a run has done, so that another one goes on where it ended: a report of JSON lines, and a lock on its folder.
 
-    report.jsonl                one line a file, written as soon as it is finished; of several for one file the last counts
-    report.2-of-8.jsonl         the same of a shard; readers take all reports together
-    .dmap/begun*                names of files that were begun: what lies there is of this folder's runs, finished or not
-    .dmap/lock*                 locked while a run works here; the system takes the lock away however the run ends
+report.jsonl                a line for each file that ended; of several for one file the last counts
+report.2-of-8.jsonl         the same of a shard; readers take all reports together
+.dmap/begun*                names of results that were begun: what lies there is of these runs
+.dmap/lock*                 locked while a run works here; the system takes the lock away however the run ends
 """
 
 from __future__ import annotations
@@ -95,9 +95,10 @@ class Journal:
             house.mkdir(parents=True, exist_ok=True)
             with self._open:
                 # A run over all and runs over shards keep each other out; runs over different shards do not.
-                self._lock(house / "lock", shared=self.shard.count > 1)
-                if self.shard.count > 1:
-                    self._lock(house / f"lock{self.shard.suffix}", shared=False)
+                locks = [house / "lock"] + ([house / f"lock{self.shard.suffix}"] if self.shard.count > 1 else [])
+                for index, file in enumerate(locks):
+                    shared = index < len(locks) - 1
+                    self.unlocked = self._open.enter_context(_locked(file, self.folder, shared)) or self.unlocked
                 self.lines, self.damaged = read(self.folder)
                 for file in house.glob("begun*"):
                     for text in file.read_bytes().splitlines():
@@ -113,18 +114,6 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         """Close the files; the lock goes with them."""
         self._open.close()
-
-    def _lock(self, file: Path, shared: bool) -> None:
-        held = self._open.enter_context(open(file, "a+b"))
-        try:
-            _lock(held, shared)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK):
-                self.unlocked = f"{error.strerror}: this file system knows no locks; see that no second run works here"
-                return
-            raise UserError(
-                f"{self.folder}: another run is at work on this folder; wait for it, end it, or choose another folder"
-            ) from error
 
     def begin(self, name: str) -> None:
         """Note that a result of that name will be written."""
@@ -172,6 +161,35 @@ def _appended(file: Path) -> Iterator[IO[bytes]]:
             if opened.read(1) != b"\n":
                 opened.write(b"\n")
         yield opened
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """No other run works on a folder meanwhile, as far as its file system knows locks.
+
+    Raises:
+        UserError: if one does.
+    """
+    house = folder / HOUSE
+    house.mkdir(parents=True, exist_ok=True)
+    with _locked(house / "lock", folder, shared=False):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(file: Path, folder: Path, shared: bool) -> Iterator[str | None]:
+    """With a lock on a file; gives the reason if the file system knows none. Raises UserError if another run has it."""
+    with open(file, "a+b") as held:
+        reason = None
+        try:
+            _lock(held, shared)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK):
+                raise UserError(
+                    f"{folder}: another run is at work on this folder; wait for it, end it, or choose another folder"
+                ) from error
+            reason = f"{error.strerror}: this file system knows no locks; see that no second run works here"
+        yield reason
 
 
 def _lock(held: IO[bytes], shared: bool) -> None:

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -33,7 +33,7 @@ class Processes:
         """One for each place."""
         return len(self.places)
 
-    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Iterator[Outcome]:
+    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Generator[Outcome, None, None]:
         """See ``Executor.run``."""
         queue = Queue(tasks)
         workers = [_Process(recipe, place) for place in self.places[: len(tasks)]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from ..errors import UserError
-from .executor import Failure, Outcome, Place, Queue, Recipe, Watch, attempt
+from .executor import ANYWHERE, Failure, Outcome, Place, Queue, Recipe, Watch, attempt
 
 NEEDS_RAY = "--ray: Ray is not installed; install it with 'pip install .[ray]', or use --jobs on this computer"
 
@@ -28,7 +29,7 @@ class RayActors:
         UserError: if Ray is not installed.
     """
 
-    def __init__(self, address: str, actors: int = 0, place: Place = Place(), gpus: float = 0.0) -> None:
+    def __init__(self, address: str, actors: int = 0, place: Place = ANYWHERE, gpus: float = 0.0) -> None:
         try:
             import ray  # noqa: F401
         except ImportError as error:
@@ -46,29 +47,31 @@ class RayActors:
         if self.address == "local":
             further = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": self.jobs or None}
         try:
-            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **further)
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **further)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"--ray: no cluster answers at {self.address!r} ({reason}); see 'ray status'") from error
         return True
 
-    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Iterator[Outcome]:
+    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Generator[Outcome, None, None]:
         """See ``Executor.run``."""
         import ray
 
         mine = self._connect()
         actors: list[Any] = []
         try:
-            resources = ray.cluster_resources()
+            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
             there = resources.get("GPU", 0) / self.gpus if self.gpus else resources.get("CPU", 1)
             self.jobs = self.jobs or max(1, int(there))
             if self.gpus and there < 1:
                 raise UserError(f"--ray: the cluster has {resources.get('GPU', 0):g} GPUs; use --device cpu")
-            kind = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=0)(_Actor)
-            actor_of, task_of, ready, queue = {}, {}, set(), Queue(tasks)
+            kind: Any = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=0)(_Actor)
+            actor_of: dict[Any, Any] = {}
+            task_of: dict[Any, tuple[int, Any]] = {}
+            ready, queue = set(), Queue(tasks)
 
             def start() -> None:
-                actor = kind.remote(recipe, self.place)
+                actor: Any = kind.remote(recipe, self.place)
                 actors.append(actor)
                 actor_of[actor.open.remote()] = actor
 
@@ -125,5 +128,5 @@ class _Actor:
     def do(self, task: Any) -> Outcome:
         """One task."""
         with self.place.entered():
-            outcome = attempt(self.work, task, lambda text: None)
+            outcome = attempt(self.work, task, lambda _: None)
         return Outcome(None, outcome.result, None if outcome.failure is None else outcome.failure.plain())

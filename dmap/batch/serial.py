@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
-from .executor import Outcome, Place, Recipe, Watch, attempt
+from .executor import ANYWHERE, Outcome, Place, Recipe, Watch, attempt
 
 
 class Serial:
@@ -13,10 +13,10 @@ class Serial:
 
     jobs = 1
 
-    def __init__(self, place: Place = Place()) -> None:
+    def __init__(self, place: Place = ANYWHERE) -> None:
         self.place = place
 
-    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Iterator[Outcome]:
+    def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Generator[Outcome, None, None]:
         """See ``Executor.run``."""
         if not tasks:
             return

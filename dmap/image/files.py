@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
 import stat
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -37,8 +39,8 @@ FAULTS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 _ORIENTATION = 274
 # Tags of a TIFF that say how its pixels are stored, and are no facts about the photograph.
-_STORAGE = (254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 330, 338, 339,
-            347, 700, 34675)  # fmt: skip
+_STORAGE = (254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 330, 338,
+            339, 347, 700, 34675)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _open(file: IO[bytes]) -> Image.Image:
         opened = Image.open(file, formats=FORMATS)
     if opened.width * opened.height > PIXEL_LIMIT:
         raise UserError(
-            f"it has {opened.width} x {opened.height} pixels, more than {PIXEL_LIMIT / 1e6:.0f} million; make it smaller"
+            f"it has {opened.width} x {opened.height} pixels, more than {PIXEL_LIMIT / 1e6:.0f} million; shrink it"
         )
     if opened.mode == "F" or (opened.mode == "I" and opened.format != "PNG"):
         raise UserError("its pixels are floating-point, signed or 32-bit numbers, which do not say what is white; save "
@@ -100,20 +102,16 @@ def size_of(file: str | os.PathLike[str]) -> tuple[int, int]:
         return opened.height, opened.width
 
 
-class _named:  # noqa: N801
-    """Errors of reading a file say which one, and what to do."""
-
-    def __init__(self, file: str | os.PathLike[str]) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        _check_file(self.file)
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, UserError):
-            raise UserError(f"{self.file}: {error}") from error
-        if isinstance(error, FAULTS):
-            raise UserError(f"{self.file}: it cannot be read as a picture ({error})") from error
+@contextlib.contextmanager
+def _named(file: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of reading a file say which one; other than plain files are refused."""
+    _check_file(file)
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except FAULTS as error:
+        raise UserError(f"{file}: it cannot be read as a picture ({error})") from error
 
 
 def read_upright(file: Path) -> Image.Image:

@@ -12,8 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from dmap.compare.inputs import checksum
-from dmap.compare.plan import digest
+from dmap.fingerprint import checksum, digest
 from dmap.image.files import centre_crop
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dmap.compare.plan import digest
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
+from dmap.fingerprint import digest
 from dmap.image.files import centre_crop
 from dmap.image.finish import transfer_colour
 from dmap.models.store import WEIGHTS
