@@ -82,7 +82,7 @@ def test_cleaning_keeps_to_the_mask_and_can_be_left_out() -> None:
     mask[..., :48] = 1
     one = dmap.Photograph.of(noisy)
     with_mask, notes = cleaned(replace(one, mask=mask))
-    assert notes[0].startswith("noise of")
+    assert notes[0].startswith("cleaned: noise of")
     assert torch.equal(with_mask.pixels[..., 48:], noisy[..., 48:])
     assert not torch.equal(with_mask.pixels[..., :48], noisy[..., :48])
     assert cleaned(one, dmap.Settings(clean="off")) == (one, ())
