@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
 import sys
 import time
 from pathlib import Path
 
 import torch
 
+from .. import output
 from ..errors import UserError
 from ..image.files import WRITABLE
 
@@ -40,14 +41,15 @@ def device_of(name: str) -> torch.device:
 
 def check_output(file: Path, overwrite: bool) -> None:
     """Raise UserError if a picture cannot be written there, before any work is done."""
+    output.check_place(file, overwrite)
     if file.suffix.lower() not in WRITABLE:
         raise UserError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
-    if not file.absolute().parent.is_dir():
-        raise UserError(f"{file}: its folder does not exist; make it first")
-    if not os.access(file.absolute().parent, os.W_OK):
-        raise UserError(f"{file}: its folder is not writable")
-    if file.exists() and not overwrite:
-        raise UserError(f"{file}: it exists already; choose another name or add --overwrite")
+
+
+def say(*lines: str) -> None:
+    """Tell people on stderr; if nobody is there any more (a closed terminal), the work goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -76,13 +78,14 @@ class Progress:
         spent = time.monotonic() - self._began
         left = f"  {_duration(spent / done * (self.total - done))} left" if done else ""
         line = f"{self.label} {done}/{self.total}  {text}{left}"
-        print(f"\r{line}\x1b[K" if self.in_place else line, end="" if self.in_place else "\n", file=sys.stderr)
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # nobody may be there any more
+            print(f"\r{line}\x1b[K" if self.in_place else line, end="" if self.in_place else "\n", file=sys.stderr)
+            sys.stderr.flush()
 
     def close(self) -> None:
         """End the line."""
         if self.in_place:
-            print(file=sys.stderr)
+            say("")
 
 
 def _duration(seconds: float) -> str:

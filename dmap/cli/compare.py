@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from .. import output
 from ..compare import specs
 from ..compare.engine import ShippedEngine
 from ..compare.folder import Folder
@@ -119,6 +120,7 @@ def run(options: argparse.Namespace) -> int:
     if options.count is not None and options.count < 1:
         raise UserError(f"--count: got {options.count}, at least 1 is needed")
     folder.open(must_exist=False)
+    output.check_new_folder(options.out)
     fitted = None if options.maps is None else maps.read(options.maps)
     device = common.device_of(options.device)
     engine = ShippedEngine(device, common.DTYPES[options.dtype])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from .. import output
 from ..errors import UserError
 from ..image.cleaning import clean
-from ..image.files import WITHOUT_ALPHA, read_photograph, write_picture
+from ..image.files import WITHOUT_ALPHA, About, read_photograph, write_picture
 from ..method.ascent import Ascent
 from ..models.diffusers_adapter import from_diffusers, load_single_file
 from ..models.diffusion import LatentDiffusion, shipped
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = 'Example: python -m dmap restore old.jpg better.png --preset "gentle photo"'
     parser.add_argument("input", type=Path, metavar="IN", help="the photograph (png, jpg, webp ...)")
     parser.add_argument("output", type=Path, metavar="OUT", help="where the result goes (.png, .jpg or .webp)")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT, and the file of --trace, if it exists")
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -101,16 +101,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    common.check_output(options.output, options.overwrite)
+    _check_places(options)
     settings = _settings(options)
     photograph, about = read_photograph(options.input)
     if options.clean:
         found = clean(photograph.pixels)
         photograph = replace(photograph, pixels=found.image)
-        print(f"cleaned: {found.notes[0]}", file=sys.stderr)
+        common.say(f"cleaned: {found.notes[0]}")
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
-        print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)
+        common.say(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it")
     model = _model(options, device)
     prior = frozen_prior(options.prior, device, () if options.weights is None else (options.weights,))
     photograph = photograph.to(device)
@@ -123,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
     before = list(ascent.trace.notes)
     detail = ascent.path.detail
     share = [] if detail is None else [f"detail: {float(detail[0]):.2f} of what the autoencoder lost"]
-    print(*share, *before, sep="\n", file=sys.stderr)
+    common.say(*share, *before)
     progress = common.Progress(settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:
@@ -131,26 +131,58 @@ def _run(options: argparse.Namespace) -> int:
         text = f"quality {row.prior[0]:.1f}, distance {row.fidelity[0]:.4f}"
         progress.update(row.iteration + 1, text)
 
-    code = 0
+    code, place = 0, options.output
     try:
         ascent.run(show)
     except (KeyboardInterrupt, FloatingPointError) as error:
         if ascent.image is None:
             raise
-        code = 130 if isinstance(error, KeyboardInterrupt) else 1
-        reason = "interrupted" if code == 130 else f"error: {error}"
-        print(f"\n{reason}; the best image so far is written", file=sys.stderr)
+        code = 1 if isinstance(error, FloatingPointError) else getattr(error, "code", 130)
+        reason = f"error: {error}" if code == 1 else "interrupted"
+        common.say(f"\n{reason}; the best image so far is written")
     finally:
         progress.close()
         if ascent.image is not None:
-            write_picture(finish(model, ascent.path, settings)[0], options.output, about)
-            if options.trace is not None:
-                options.trace.write_text(ascent.trace.to_json(), encoding="utf-8")
+            place = _write(model, ascent, settings, about, options)
+    if place != options.output:
+        code = code or 1
     for note in ascent.trace.notes[len(before) :]:
-        print(note, file=sys.stderr)
+        common.say(note)
     first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
-    print(f"{options.output}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
+    print(f"{place}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
     return code
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Raise UserError unless results can be written, each to a file of its own."""
+    output.check_distinct(
+        {
+            "IN": options.input,
+            "--checkpoint": options.checkpoint,
+            "--weights": options.weights,
+            "OUT": options.output,
+            "--trace": options.trace,
+        }
+    )
+    common.check_output(options.output, options.overwrite)
+    if options.trace is not None:
+        output.check_place(options.trace, options.overwrite)
+
+
+def _write(
+    model: LatentDiffusion, ascent: Ascent, settings: Settings, about: About, options: argparse.Namespace
+) -> Path:
+    """Write what an ascent has reached, whatever ended it; returns where the picture is."""
+    assert ascent.image is not None
+    try:
+        image = finish(model, ascent.path, settings)[0]
+    except Exception as error:  # rather the picture as the ascent showed it than none
+        common.say(f"the last step failed ({error}); the picture is written without it")
+        image = ascent.image
+    place = output.keep(lambda file: write_picture(image, file, about), options.output, common.say)
+    if options.trace is not None:
+        output.keep(lambda file: output.write_text(file, ascent.trace.to_json()), options.trace, common.say)
+    return place
 
 
 def _model(options: argparse.Namespace, device: torch.device) -> LatentDiffusion:

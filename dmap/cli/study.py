@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from .. import output
 from ..compare import parts, results, selection, simulation, study
 from ..compare.folder import Folder
 
@@ -51,8 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     folder = Folder(options.comparison)
-    found = results.load(folder)
     out = options.out or options.comparison / "study"
+    output.check_new_folder(out)
+    for name in (study.PAGE, study.KEY, SIMULATION):
+        output.check_distinct({"--consent": Path(options.consent) if options.consent else None, "--out": out / name})
+    found = results.load(folder)
     asking = study.Asking(options.question, _text(options.consent), options.practice, options.ties, options.breaks)
     made = study.make(
         found, folder, out, options.pairs, options.catches, options.repeats, options.strategy, options.seed, asking

@@ -12,7 +12,6 @@ never taken for these; a folder can be extended by further models, photographs a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +21,10 @@ from torch import Tensor
 
 from .. import tensorfile
 from ..errors import UserError
+from ..output import write_text
 
 FORMAT, VERSION = "dmap-comparison", 2
 INDEX = "comparison.json"
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file; a reader finds the old one or the whole new one, never a part."""
-    temporary = file.with_name(f"{file.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise
 from ..errors import UserError
-from .folder import Folder, read_json, write_json, write_text
+from ..output import write_text
+from .folder import Folder, read_json, write_json
 from .inputs import from_bytes, shown, to_bytes
 from .pages import data_uri, page
 from .plan import digest

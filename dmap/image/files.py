@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..errors import UserError
+from ..output import replacing
 from .photograph import Photograph
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -101,9 +102,8 @@ def write_picture(image: Tensor, file: str | os.PathLike[str], about: About | No
     array = pixels.detach().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
     known: dict[str, Any] = {"exif": about.exif, "icc_profile": about.icc_profile, "dpi": about.dpi}
     beside = {name: value for name, value in known.items() if value is not None}
-    temporary = file.with_name(f".{file.stem}.part{file.suffix}")
-    Image.fromarray(np.ascontiguousarray(array)).save(temporary, quality=95, **beside)
-    os.replace(temporary, file)
+    with replacing(file) as new:
+        Image.fromarray(np.ascontiguousarray(array)).save(new, quality=95, **beside)
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..output import write_text
 from .logistic import LogisticMap
 
 FORMAT, VERSION, NAME = "dmap-maps", 1, "dmap_maps.json"
@@ -73,10 +73,8 @@ def read(file: Path) -> dict[str, FittedMap]:
 def write(maps: Mapping[str, FittedMap], file: Path) -> None:
     """Write a file of maps; a reader finds the old one or the whole new one."""
     rows: dict[str, Any] = {name: asdict(maps[name]) for name in sorted(maps)}
-    temporary = file.with_name(f"{file.name}.part")
     text = json.dumps({"format": FORMAT, "version": VERSION, "maps": rows}, indent=1, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, text + "\n")
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..output import write_text
 from .compose import MixedPrior
 
 FORMAT, VERSION, SUFFIX = "dmap-prior", 1, ".json"
@@ -58,9 +59,7 @@ def write(prior: PriorFile, file: str | os.PathLike[str]) -> None:
     """Write a prior file; a reader finds the old file or the whole new one, never a part."""
     parts = [{"prior": name, "weight": weight} for name, weight in prior.parts]
     content = {"format": FORMAT, "version": VERSION, "name": prior.name, "mix": prior.mix, "parts": parts}
-    temporary = Path(f"{os.fspath(file)}.part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, json.dumps(content, indent=1) + "\n")
 
 
 def read(file: str | os.PathLike[str]) -> PriorFile:
