@@ -64,4 +64,4 @@ class DMAPEncode(io.ComfyNode):
             samples = vae.encode_tiled(socket, tile_x=tile, tile_y=tile, overlap=tile // 8)
         else:
             samples = vae.encode(socket)
-        return io.NodeOutput({"samples": samples, **beside})
+        return io.NodeOutput({"samples": samples, picture.ENCODED: picture.stands_for(samples), **beside})

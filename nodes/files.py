@@ -8,10 +8,10 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..dmap.errors import UserError
-from ..dmap.image.tiles import tiled_denoiser
 from ..dmap.method.path import LatentPath
-from ..dmap.method.solvers import make_solver, round_trip_error
+from ..dmap.output import keep
 from .host import checks, features, files, images, picture, session
+from .invert import round_trip
 from .schema import schema, widget
 from .sockets import PathSocket
 
@@ -42,8 +42,9 @@ class DMAPSavePath(io.ComfyNode):
     @classmethod
     def execute(cls, path: session.HostPath, filename_prefix: str) -> io.NodeOutput:
         file = files.new_output_file(filename_prefix)
-        path.path.save(file)
-        return io.NodeOutput(ui=ui.PreviewText(f"saved as {file.name}"))
+        said: list[str] = []
+        place = keep(path.path.save, file, said.append)
+        return io.NodeOutput(ui=ui.PreviewText(said[0] if said else f"saved as {place.name}"))
 
 
 class DMAPLoadPath(io.ComfyNode):
@@ -93,7 +94,7 @@ class DMAPLoadPath(io.ComfyNode):
                 "model that made the path"
             )
         found = session.HostPath(path, model, positive)
-        off = _round_trip(found)
+        off = round_trip(found, cls.NAME)
         if not off <= max_error:
             raise UserError(
                 f"{cls.NAME}, max_error: with this model and conditioning the path misses its photograph's latent by "
@@ -101,16 +102,3 @@ class DMAPLoadPath(io.ComfyNode):
                 "conditioning that made the path, or raise it"
             )
         return io.NodeOutput(found, ui=ui.PreviewText(f"round-trip error {off:.1e}"))
-
-
-def _round_trip(found: session.HostPath) -> float:
-    """Largest relative error in the batch of sampling the inverted photograph again."""
-    start, ratio = found.path.at(0.0), features.pixels_per_position(found.model)
-    tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
-
-    def body(host: session.Session) -> float:
-        denoise = tiled_denoiser(host.model.denoise, tile, overlap)
-        return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.model.device)).max())
-
-    with images.named_errors(DMAPLoadPath.NAME):
-        return session.run(found.model, found.positive, session.path_latent(found), body, tile=tile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -78,24 +79,47 @@ class DMAPInvert(io.ComfyNode):
         checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
-        photograph, base = picture.photograph_of(latent, samples, ratio), Layout() if tiles is None else tiles
+        photograph, dropped = picture.photograph_of(latent, samples)
+        mask, base = picture.latent_mask(latent, len(samples), NODE), Layout() if tiles is None else tiles
         layout = base if photograph is None else photograph.layout(base.tile, base.overlap)
         if layout.tile:
             checks.check_tiles(positive, NODE)
         progress = images.Progress(1)
 
-        def body(host: session.Session) -> tuple[LatentPath, float]:
+        def body(host: session.Session) -> LatentPath:
             with images.named_errors(NODE):
-                path, error = restoration.invert(host.model, host.latent, settings, photograph, layout, progress.of)
-            return path.to("cpu"), error
+                path, _ = restoration.invert(
+                    host.model, host.latent, settings, photograph, layout, progress.of, measured=False
+                )
+            return replace(path.to("cpu"), mask=mask)
 
-        path, off = session.run(model, positive, samples, body, tile=layout.tile // ratio)
-        text = f"round-trip error {off:.1e}"
-        return io.NodeOutput(session.HostPath(path, model, positive), off, ui=ui.PreviewText(text))
+        path = session.HostPath(session.run(model, positive, samples, body, tile=layout.tile // ratio), model, positive)
+        off = round_trip(path, NODE)
+        with images.named_errors(NODE):
+            restoration.check_round_trip(off, settings.max_error)
+        kept = None if mask is None else "the picture may change where the latent's noise mask is, and only there"
+        lines = [f"round-trip error {off:.1e}", *(line for line in (dropped, kept) if line is not None)]
+        return io.NodeOutput(path, off, ui=ui.PreviewText("\n".join(lines)))
+
+
+def round_trip(found: session.HostPath, node: str) -> float:
+    """Largest relative error of a path's round trip, in a session of its own: the way it will be decoded.
+
+    What a host's object remembers of one walk, it would hide from a check in the same session.
+    """
+    path = found.path.at(0.0)
+    tile = path.layout.tile // features.pixels_per_position(found.model)
+
+    def body(host: session.Session) -> float:
+        with images.named_errors(node):
+            return restoration.round_trip(host.model, path)
+
+    return session.run(found.model, found.positive, session.path_latent(found), body, tile=tile)
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
-    samples, wanted = latent["samples"], model.model.latent_format.latent_channels
+    samples = latent.get("samples") if isinstance(latent, dict) else None
+    wanted = model.model.latent_format.latent_channels
     if isinstance(samples, torch.Tensor) and samples.ndim == 5 and samples.shape[2] == 1:
         samples = samples[:, :, 0]  # young hosts hand pictures on as videos of one frame
     if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
@@ -107,4 +131,9 @@ def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
         )
     if not torch.isfinite(samples).all():
         raise UserError(f"{NODE}, socket 'latent': it holds NaN or infinite values; check the photograph and the VAE")
+    if not samples.any():
+        raise UserError(
+            f"{NODE}, socket 'latent': it is empty (all values are 0), as Empty Latent Image makes it; connect the "
+            "photograph by DMAP Encode Photo"
+        )
     return samples

@@ -90,6 +90,7 @@ class DMAPOptimize(io.ComfyNode):
             settings = with_preset(preset, "ascend", feather=feather, **widgets)
         observed = picture.reference(image, path, vae, NODE, degradation)
         path = path if path.path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
+        path = picture.with_latent_mask(path, vae, NODE)
         path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), settings.feather, NODE)
         path = picture.with_holes(path, degradation, vae)
         problem = climb.Problem(path, observed, prior, degradation, regions or (), safeguards)

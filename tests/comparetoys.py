@@ -31,6 +31,9 @@ class PixelEngine:
     device = torch.device("cpu")
     software: Mapping[str, str] = {"pixels": "1"}
 
+    def start(self, photograph: Tensor) -> str:
+        return ""
+
     def chain(self, photograph: Tensor, plan: Plan) -> Chain:
         schedule = Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))
         path = make_solver("residual_ddim").invert(lambda u, _: u, schedule, photograph)

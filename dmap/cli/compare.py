@@ -144,5 +144,7 @@ def run(options: argparse.Namespace) -> int:
         comparison.run(show)
     finally:
         progress.close()
+    for warning in comparison.warnings:
+        print(warning)
     print(f"{options.out}: finished; 'python -m dmap report {options.out}' shows it")
     return 0

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..image.agreement import complaint, disagreement
 from ..method.ascent import Ascent, AscentSettings
 from ..method.chain import Chain
 from ..method.fidelity import fidelity
@@ -22,7 +23,7 @@ from ..priors import Prior, check_gradient
 from ..priors.logistic import LogisticMap
 from . import kinship
 from .folder import Cell, Folder, Input
-from .inputs import Photograph, Skipped, degrade, from_bytes, shown, to_bytes
+from .inputs import Photograph, Skipped, checksum, degrade, from_bytes, shown, to_bytes
 from .measures import MEASURES, RESEMBLANCE, measure
 from .plan import Plan, digest
 from .search import search
@@ -43,6 +44,9 @@ class Engine(Protocol):
     @property
     def software(self) -> Mapping[str, str]:
         """Versions of what runs the networks, beside those that ``software`` finds; for the record."""
+
+    def start(self, photograph: Tensor) -> str:
+        """Stands for what decides the start of a photograph's ascents besides its pixels, the plan and the networks."""
 
     def chain(self, photograph: Tensor, plan: Plan) -> Chain:
         """The chain whose start is the inverted photograph (1, 3, h, w) in [0, 1]."""
@@ -88,6 +92,7 @@ class Comparison:
     Attributes:
         total: number of cells.
         finished: how many of them are in the folder already.
+        warnings: about photographs that do not belong to their starts.
 
     Raises:
         UserError: if the folder cannot be used, or a model cannot be climbed on the first photograph.
@@ -104,6 +109,7 @@ class Comparison:
     ) -> None:
         self.plan, self.folder, self.photographs, self.engine = plan, folder, list(photographs), engine
         self.models = dict(models)
+        self.warnings: list[str] = []
         self.prints = {spec: fingerprint(prior) for spec, prior in self.models.items()}
         folder.open(must_exist=False)
         probe = photographs[0].pixels.to(engine.device)
@@ -122,7 +128,9 @@ class Comparison:
 
     def _input_key(self, photograph: Photograph, degradation: str) -> str:
         # With the pack's version: another one may climb differently under the same settings.
-        what = [photograph.sha256, degradation, self.engine.fingerprint, list(photograph.pixels.shape), __version__]
+        start = self.engine.start(photograph.pixels)
+        pixels = checksum([photograph.pixels])
+        what = [photograph.sha256, pixels, degradation, self.engine.fingerprint, start, __version__]
         return digest([*what, self.plan.method()])
 
     def _cell_key(self, input_key: str, spec: str, level: float) -> str:
@@ -202,6 +210,10 @@ class Comparison:
         with torch.no_grad():
             chain = self.engine.chain(degraded.to(self.engine.device), self.plan)
             start = shown(chain(chain.start())).cpu()
+        off = disagreement(start, degraded)
+        found = complaint("what the autoencoder gives back is another picture", "check model and VAE", off)
+        if found is not None and found not in self.warnings:
+            self.warnings.append(f"{photograph.name}: {found}")
         distance = float(fidelity(self.plan.fidelity)(start, degraded))
         images = {"photograph": to_bytes(degraded), "start": to_bytes(start)}
         if degradation != "none":

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..output import replacing
-from .photograph import Photograph
+from .photograph import Photograph, picture_values
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 """Of the files in a folder that are taken for photographs."""
@@ -55,9 +55,18 @@ def read_upright(file: Path) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
+    if picture.mode == "F":  # Pillow's own conversion takes 0..1 for 0..255 and gives black
+        values = picture_values(torch.from_numpy(np.array(picture))[None]).clamp(0, 1)
+        return Image.fromarray(values[0].mul(255).round().byte().numpy())
     if not picture.mode.startswith("I"):
         return picture
-    return Image.fromarray((np.asarray(picture).astype(np.uint32).clip(0, 65535) // 257).astype(np.uint8))
+    words = np.asarray(picture).astype(np.int64)
+    if words.min() < 0 or words.max() > 65535:
+        raise UserError(
+            f"its values go from {words.min()} to {words.max()}; grey of more than 8 bits goes from 0 to 65535, save "
+            "it so"
+        )
+    return Image.fromarray((words // 257).astype(np.uint8))
 
 
 def photograph_of(picture: Image.Image) -> tuple[Photograph, About]:
@@ -81,8 +90,8 @@ def read_photograph(file: str | os.PathLike[str]) -> tuple[Photograph, About]:
             return photograph_of(opened)
     except FileNotFoundError as error:
         raise UserError(f"{file}: there is no such file") from error
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
     except FAULTS as error:
         raise UserError(f"{file}: it cannot be read as a picture ({error})") from error
 
@@ -113,7 +122,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 def centre_crop(file: Path, side: int) -> Tensor:
     """The largest centred square of a photograph, scaled to ``side``: (3, side, side) float32 in [0, 1]."""
-    with Image.open(file) as image:
+    with Image.open(file, formats=FORMATS) as image:
         edge = min(image.size)
         left, top = (image.width - edge) // 2, (image.height - edge) // 2
         square = image.convert("RGB").crop((left, top, left + edge, top + edge))

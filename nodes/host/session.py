@@ -17,7 +17,7 @@ from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
 from ...dmap.method.path import LatentPath
 from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
-from . import features
+from . import features, schedule
 from .weights import held, plain
 
 Result = TypeVar("Result")
@@ -255,7 +255,9 @@ def _session(
         check_interrupt()
         hold()
         levels = sigma.to(u.device, torch.float32).expand(u.shape[0]).clone()
-        out: Tensor = wrap(u.clone(), levels, model_options=extra["model_options"], seed=extra.get("seed"))
+        schedule.settle(wrap.conds["positive"], wrap.model_patcher, levels)
+        with schedule.named_guidance(extra["model_options"]):
+            out: Tensor = wrap(u.clone(), levels, model_options=extra["model_options"], seed=extra.get("seed"))
         return out.to(u.dtype, copy=True)
 
     def decode(z: Tensor) -> Tensor:

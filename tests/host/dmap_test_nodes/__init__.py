@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .images import Halves, Spoil, SpoilLatent
-from .models import FullXL, NoConditioning, TinyControlNet, TinySD, TinyXL
+from .models import FullXL, NoConditioning, OtherVAE, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
 from .priors import Opposite
 from .probes import Compare, Fingerprint, PreviewMethod, Probe
@@ -33,6 +33,7 @@ class TestNodes(ComfyExtension):
             Spoil,
             SpoilLatent,
             NoConditioning,
+            OtherVAE,
             Halves,
             Compare,
             Opposite,

@@ -27,6 +27,10 @@ class Spoil(io.ComfyNode):
             "float",
             "three",
             "rounded",
+            "bytes",
+            "to 255",
+            "from -1",
+            "infinite",
         ]
         return io.Schema(
             node_id="DMAPTestSpoil",
@@ -48,6 +52,14 @@ class Spoil(io.ComfyNode):
         elif kind == "rounded":
             # To 8 bits, a little above: the host's SaveImage cuts off instead of rounding.
             image = image.mul(255).round() / 255 + 1e-4
+        elif kind == "bytes":
+            image = image.mul(255).round().byte()
+        elif kind == "to 255":
+            image = image * 255
+        elif kind == "from -1":
+            image = 2 * image - 1
+        elif kind == "infinite":
+            image[0, 0, 0, 0] = float("inf")
         elif kind == "two_channels":
             image = image[..., :2]
         elif kind == "float":
