@@ -8,12 +8,12 @@ from comfy_api.latest import io, ui
 from ..dmap.image.cleaning import clean
 from .host import images
 from .host.session import check_interrupt
-from .schema import schema
+from .schema import Node, schema
 
 NODE = "DMAP Clean Photo"
 
 
-class DMAPCleanPhoto(io.ComfyNode):
+class DMAPCleanPhoto(Node):
     """What an ascent begins at and is held to, when the photograph is noisy or compressed."""
 
     @classmethod

@@ -17,7 +17,7 @@ from ..dmap.compare.statistics import cross_scores
 from ..dmap.compare.verdict import verdict
 from ..dmap.errors import UserError
 from .host import checks, engine, files, images, picture, session
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PathSocket, PriorSocket
 
 NODE = "DMAP Compare Priors"
@@ -27,7 +27,7 @@ FIRST_PRIORS, FIRST_JUDGES = 4, 2
 """Those of the first version, whose sockets come before the others in saved workflows."""
 
 
-class DMAPCompare(io.ComfyNode):
+class DMAPCompare(Node):
     """Climbs several priors from one start to one fidelity and shows what each leads to."""
 
     @classmethod

@@ -11,7 +11,7 @@ from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.settings import Settings
 from .host import checks, images, picture, session
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PathSocket
 
 NODE = "DMAP Decode"
@@ -21,7 +21,7 @@ NEEDED = (
 )
 
 
-class DMAPDecode(io.ComfyNode):
+class DMAPDecode(Node):
     """Samples a path, decodes it, and finishes the picture."""
 
     @classmethod

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ..dmap.degradations import JPEG, Composed, Degradation, Downscale, GaussianBlur, Inpaint, MotionBlur
 from .host.images import named_errors
 from .host.picture import mask_values
-from .schema import schema
+from .schema import Node, schema
 from .sockets import DegradationSocket
 
 CATEGORY = "DMAP/degradation"
@@ -36,7 +36,7 @@ def _schema(cls: type[_DegradationNode], description: str, aliases: list[str], *
     )
 
 
-class _DegradationNode(io.ComfyNode):
+class _DegradationNode(Node):
     NAME = ""
 
     @classmethod

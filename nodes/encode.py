@@ -10,12 +10,12 @@ from comfy_api.latest import io
 
 from ..dmap.image.photograph import Photograph
 from .host import checks, images, picture
-from .schema import schema
+from .schema import Node, schema
 
 NODE = "DMAP Encode Photo"
 
 
-class DMAPEncode(io.ComfyNode):
+class DMAPEncode(Node):
     """Encodes without cropping; the photograph itself travels with the latent."""
 
     @classmethod

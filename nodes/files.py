@@ -12,11 +12,11 @@ from ..dmap.method.path import LatentPath
 from ..dmap.output import keep
 from .host import checks, features, files, images, picture, session
 from .invert import round_trip
-from .schema import schema, widget
+from .schema import Node, listed, never_raises, schema, widget
 from .sockets import PathSocket
 
 
-class DMAPSavePath(io.ComfyNode):
+class DMAPSavePath(Node):
     """Writes a path into the output folder."""
 
     @classmethod
@@ -47,7 +47,7 @@ class DMAPSavePath(io.ComfyNode):
         return io.NodeOutput(ui=ui.PreviewText(said[0] if said else f"saved as {place.name}"))
 
 
-class DMAPLoadPath(io.ComfyNode):
+class DMAPLoadPath(Node):
     """Reads a path that DMAP Save Path wrote."""
 
     NAME = "DMAP Load Path"
@@ -61,7 +61,9 @@ class DMAPLoadPath(io.ComfyNode):
             description="Loads a path saved before, to continue its ascent with DMAP Optimize or to decode it. Connect "
             "the model and conditioning that it was made with; others are refused.",
             inputs=[
-                io.Combo.Input("file", options=files.saved_files(), tooltip="A path in the output or input folder."),
+                io.Combo.Input(
+                    "file", options=listed(files.saved_files), tooltip="A path in the output or input folder."
+                ),
                 io.Model.Input("model", tooltip="The diffusion model that inverted the photograph."),
                 io.Conditioning.Input("positive", tooltip="The conditioning it was inverted with."),
                 widget(
@@ -75,7 +77,8 @@ class DMAPLoadPath(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, **_: Any) -> float:
+    @never_raises(0.0)
+    def fingerprint_inputs(cls, file: str = "", **_: Any) -> float:
         """Changes when the file is written anew under its old name."""
         return files.written(file)
 

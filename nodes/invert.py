@@ -14,13 +14,13 @@ from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
 from .host import checks, features, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PathSocket, TilesSocket
 
 NODE = "DMAP Invert"
 
 
-class DMAPInvert(io.ComfyNode):
+class DMAPInvert(Node):
     """Inverts a clean latent along the model's probability-flow ODE."""
 
     @classmethod
@@ -41,7 +41,7 @@ class DMAPInvert(io.ComfyNode):
                     "positive",
                     tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
                 ),
-                *(widget(name) for name in ("solver", "steps", "strength", "max_error")),
+                *(widget(name, optional=True) for name in ("solver", "steps", "strength", "max_error")),
                 TilesSocket.Input(
                     "tiles", optional=True, tooltip="For photographs that do not fit into memory, from DMAP Tiles."
                 ),
@@ -67,15 +67,17 @@ class DMAPInvert(io.ComfyNode):
         model: Any,
         latent: dict[str, Any],
         positive: list[Any],
-        solver: str,
-        steps: int,
-        strength: float,
-        max_error: float,
+        solver: str | None = None,
+        steps: int | None = None,
+        strength: float | None = None,
+        max_error: float | None = None,
         tiles: Layout | None = None,
         preset: str = CUSTOM,
     ) -> io.NodeOutput:
         with images.named_errors(NODE):
-            settings = with_preset(preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error)
+            settings, said = with_preset(
+                preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error
+            )
         checks.noise_table(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
@@ -93,12 +95,13 @@ class DMAPInvert(io.ComfyNode):
                 )
             return replace(path.to("cpu"), mask=mask)
 
-        path = session.HostPath(session.run(model, positive, samples, body, tile=layout.tile // ratio), model, positive)
+        inverted = session.run(model, positive, samples, body, tile=layout.tile // ratio)
+        path = session.HostPath(inverted, model, positive, preset, settings)
         off = round_trip(path, NODE)
         with images.named_errors(NODE):
             restoration.check_round_trip(off, settings.max_error)
         kept = None if mask is None else "the picture may change where the latent's noise mask is, and only there"
-        lines = [f"round-trip error {off:.1e}", *(line for line in (dropped, kept) if line is not None)]
+        lines = [f"round-trip error {off:.1e}", *said, *(line for line in (dropped, kept) if line is not None)]
         return io.NodeOutput(path, off, ui=ui.PreviewText("\n".join(lines)))
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
+from torch import Tensor
+
+from ..dmap.degradations import Degradation
+from ..dmap.image.layout import Layout
+from ..dmap.method.trace import Trace
+from .host.session import HostPath, HostPrior
 
 PathSocket = io.Custom("DMAP_PATH")
 PriorSocket = io.Custom("DMAP_PRIOR")
@@ -11,3 +19,17 @@ DegradationSocket = io.Custom("DMAP_DEGRADATION")
 RegionsSocket = io.Custom("DMAP_REGIONS")
 SafeguardsSocket = io.Custom("DMAP_SAFEGUARDS")
 TilesSocket = io.Custom("DMAP_TILES")
+
+SOCKET_TYPES: dict[str, Any] = {
+    "IMAGE": Tensor,
+    "MASK": Tensor,
+    "LATENT": dict,
+    "CONDITIONING": list,
+    "DMAP_PATH": HostPath,
+    "DMAP_PRIOR": HostPrior,
+    "DMAP_TRACE": Trace,
+    "DMAP_DEGRADATION": Degradation,
+    "DMAP_REGIONS": tuple,
+    "DMAP_TILES": Layout,
+}
+"""What comes by links of these types; a link may bring anything, such as a list."""

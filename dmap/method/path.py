@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import tensorfile
+from .. import jsonfile, tensorfile
 from ..errors import UserError
 from ..image.layout import Layout
 from ..image.photograph import Photograph
@@ -194,9 +194,9 @@ class LatentPath:
 
 def _numbers(text: str, what: str, name: str) -> dict[str, float]:
     try:
-        return {str(key): value + 0 for key, value in json.loads(text).items()}
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"path file {name}: its {what} {text!r} are not valid; save the path again") from error
+        return jsonfile.shaped(dict[str, float], jsonfile.loads(text))
+    except UserError as error:
+        raise UserError(f"path file {name}: its {what} are not valid ({error}); save the path again") from error
 
 
 def _layout(text: str, name: str) -> Layout:

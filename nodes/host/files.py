@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from ...dmap.errors import UserError
 from ...dmap.priors import WeightStore, priorfile
 
 SUFFIX = ".safetensors"
+MOST = 10_000
+"""Entries of a folder that are looked at."""
 IQA = "iqa"
+SWITCH = "the switch 'download' of DMAP Load IQA Prior"
 IQA_EXTENSIONS = {".safetensors", ".pth", ".pt", ".mat", ".json"}
 
 
@@ -31,7 +36,7 @@ def iqa_store(download: bool = False) -> WeightStore:
         download: whether missing ones may be fetched; the node then shows how far it is, and can be interrupted.
     """
     folders = tuple(Path(folder) for folder in folder_paths.get_folder_paths(IQA))
-    return WeightStore(folders, download, _DownloadProgress() if download else None)
+    return WeightStore(folders, download, _DownloadProgress() if download else None, SWITCH)
 
 
 class _DownloadProgress:
@@ -86,13 +91,38 @@ def _roots() -> dict[str, Path]:
 
 def saved_files() -> list[str]:
     """Safetensors files in the host's output and input folders, as "output/name", newest first."""
-    found = [
-        (file.stat().st_mtime, f"{label}/{file.relative_to(root).as_posix()}")
-        for label, root in _roots().items()
-        for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}")  # deeper would mean walking all of a full output folder
-        for file in root.glob(pattern)
-    ]
+    found = []
+    for label, root in _roots().items():
+        inside = _entries(root)
+        folders = [one for one in inside if _is_folder(one)]
+        # Deeper would mean walking all of a full output folder.
+        for file in (*inside, *(one for folder in folders for one in _entries(Path(folder.path)))):
+            if not file.name.endswith(SUFFIX):
+                continue
+            try:
+                name = f"{label}/{Path(file.path).relative_to(root).as_posix()}"
+                name.encode()  # others cannot be shown
+                if file.is_file():  # no folder, pipe, or link to nowhere
+                    found.append((file.stat().st_mtime, name))
+            except (OSError, ValueError):
+                continue
     return [name for _, name in sorted(found, reverse=True)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, ``MOST`` entries of it; nothing if nobody may look into it."""
+    try:
+        with os.scandir(folder) as found:
+            return list(itertools.islice(found, MOST))
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def written(name: str) -> float:

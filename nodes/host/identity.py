@@ -143,7 +143,7 @@ def _bytes_of(tensor: Tensor) -> bytes:
     if tensor.is_meta:
         return head.encode()
     plain = tensor.detach().cpu().contiguous().flatten()
-    return _joined(head, memoryview(plain.view(torch.uint8).numpy()) if plain.numel() else b"")
+    return _joined(head, plain.view(torch.uint8).numpy().data if plain.numel() else b"")
 
 
 def _joined(*parts: Any) -> bytes:

@@ -17,6 +17,7 @@ from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
 from ...dmap.method.path import LatentPath
 from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
+from ...dmap.settings import Settings
 from . import features, schedule
 from .weights import held, plain
 
@@ -38,11 +39,14 @@ class HostPath:
     Attributes:
         path: the path, with its photograph if that is known.
         model, positive: model and conditioning that it was made with.
+        preset, settings: of the DMAP Invert that made it; "" and None if it was loaded from a file.
     """
 
     path: LatentPath
     model: Any
     positive: list[Any]
+    preset: str = ""
+    settings: Settings | None = None
 
 
 @dataclass(frozen=True)

@@ -82,8 +82,8 @@ def test_nothing_that_changes_a_pixel_is_missing_from_a_key(server: Server, tool
     save_file(lora, server.base / "models" / "loras" / "key.safetensors")
     folder, count = server.base / "output" / "keys" / "cells", 0
     kinds = [
-        "plain", "plain", "text", "lora", "lora", "weaker lora", "patch", "attention", "hooks", "other frames", "control",
-        "vae", "state", "state", "steps",
+        "plain", "plain", "text", "lora", "lora", "weaker lora", "patch", "attention", "hooks", "other frames",
+        "control", "vae", "state", "state", "steps",
     ]  # fmt: skip
     seen: set[str] = set()
     for kind in kinds:

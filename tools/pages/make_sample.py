@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
-from dmap.image.files import to_tensor
+from dmap.image.files import FORMATS, to_tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = (512, 336)
@@ -18,7 +18,7 @@ BLUR, NOISE, QUALITY, SEED = 0.8, 10 / 255, 50, 0
 
 def make(photo: Path, folder: Path) -> None:
     """Write dmap_sample_clean.png and dmap_sample.png into ``folder``."""
-    with Image.open(photo) as image:
+    with Image.open(photo, formats=FORMATS) as image:
         height = round(image.width * SIZE[1] / SIZE[0])
         top = (image.height - height) // 2
         clean = image.convert("RGB").resize(SIZE, Image.Resampling.LANCZOS, (0, top, image.width, top + height))

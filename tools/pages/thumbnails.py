@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from dmap.image.files import FORMATS
 from tools.host import workflow
 from tools.host.server import ROOT, Server
 
@@ -70,7 +71,7 @@ def run(server: Server, name: str) -> Image.Image:
     prompt = workflow.to_prompt(saved, server.get("/object_info"))
     outputs = server.run(prompt, seconds=4 * 3600)
     (key,) = [key for key in outputs if prompt[key]["_meta"]["title"] == "Before | after"]
-    return Image.open(io.BytesIO(server.image(outputs[key]["images"][0]))).convert("RGB")
+    return Image.open(io.BytesIO(server.image(outputs[key]["images"][0])), formats=FORMATS).convert("RGB")
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, Server(Path(temporary)) as server:
         for name in names:
             if name in CARDS:
-                with Image.open(FOLDER / "dmap_sample.png") as photograph:
+                with Image.open(FOLDER / "dmap_sample.png", formats=FORMATS) as photograph:
                     picture = card(photograph.convert("RGB"), *CARDS[name])
             else:
                 picture = split(run(server, name), LABELS.get(name, ("before", "after")))
