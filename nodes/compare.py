@@ -16,6 +16,7 @@ from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
 from ..dmap.compare.verdict import verdict
 from ..dmap.errors import UserError
+from ..dmap.output import check_new_folder
 from .host import checks, engine, files, images, picture, session
 from .schema import Node, schema, widget
 from .sockets import PathSocket, PriorSocket
@@ -85,6 +86,7 @@ class DMAPCompare(Node):
         judges = [prior for number in range(1, JUDGES + 1) if (prior := others.get(f"judge_{number}")) is not None]
         with images.named_errors(NODE):
             target = Folder(files.output_folder(folder))
+            check_new_folder(target.path)
             plan = Plan(
                 priors=tuple(prior.prior.info.name for prior in priors),
                 judges=tuple(prior.prior.info.name for prior in judges),

@@ -41,7 +41,8 @@ class DMAPSavePath(Node):
 
     @classmethod
     def execute(cls, path: session.HostPath, filename_prefix: str) -> io.NodeOutput:
-        file = files.new_output_file(filename_prefix)
+        with images.named_errors("DMAP Save Path"):
+            file = files.new_output_file(filename_prefix)
         said: list[str] = []
         place = keep(path.path.save, file, said.append)
         return io.NodeOutput(ui=ui.PreviewText(said[0] if said else f"saved as {place.name}"))

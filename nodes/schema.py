@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from comfy_api.latest import io
 
-from ..dmap.errors import UserError
+from ..dmap.errors import UserError, repeated
 from ..dmap.settings import default, describe
 from .host import features
 from .sockets import SOCKET_TYPES
@@ -92,17 +92,17 @@ def _checked(node: str, about: Any, value: Any) -> Any:
         if number is None or (low is not None and number < low) or (high is not None and number > high):
             what = "a whole number" if kind == "INT" else "a number"
             bounds = "" if low is None or high is None else f" from {low:g} to {high:g}"
-            raise UserError(f"{node}, {about.id}: got {_short(value)}, it must be {what}{bounds}")
+            raise UserError(f"{node}, {about.id}: got {repeated(value)}, it must be {what}{bounds}")
         return number
     wanted = {"STRING": str, "BOOLEAN": bool, "COMBO": str}.get(kind)
     if wanted is not None:
         if not isinstance(value, wanted):
             what = "a text" if wanted is str else "true or false"
-            raise UserError(f"{node}, {about.id}: got {_short(value)}, it must be {what}")
+            raise UserError(f"{node}, {about.id}: got {repeated(value)}, it must be {what}")
         return value
     known = SOCKET_TYPES.get(kind)
     if known is not None and not isinstance(value, known):
-        raise UserError(f"{node}, socket '{about.id}': got {_short(value)}; connect a {kind}")
+        raise UserError(f"{node}, socket '{about.id}': got {repeated(value)}; connect a {kind}")
     return value
 
 
@@ -116,11 +116,6 @@ def _number(value: Any, whole: bool) -> int | float | None:
     except (TypeError, ValueError, OverflowError, RuntimeError):
         return None
     return exact if whole else number if math.isfinite(number) else None
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
-    return text if len(text) < 60 else f"{text[:57]}..."
 
 
 def schema(*, search_aliases: Sequence[str], **options: Any) -> io.Schema:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -20,11 +21,22 @@ RegionsSocket = io.Custom("DMAP_REGIONS")
 SafeguardsSocket = io.Custom("DMAP_SAFEGUARDS")
 TilesSocket = io.Custom("DMAP_TILES")
 
+
+@runtime_checkable
+class _Vae(Protocol):
+    """What packs hand on as a VAE."""
+
+    first_stage_model: Any
+    patcher: Any
+
+
 SOCKET_TYPES: dict[str, Any] = {
     "IMAGE": Tensor,
     "MASK": Tensor,
     "LATENT": dict,
     "CONDITIONING": list,
+    "MODEL": ModelPatcher,
+    "VAE": _Vae,
     "DMAP_PATH": HostPath,
     "DMAP_PRIOR": HostPrior,
     "DMAP_TRACE": Trace,

@@ -40,6 +40,9 @@ def check_conditioning(model: Any, positive: Any, node: str) -> None:
     """Raise UserError if a text model gets no usable conditioning."""
     if not positive:
         raise UserError(f"{node}, socket 'positive': it is empty; connect CLIP Text Encode with an empty text")
+    for item in positive:
+        if not (isinstance(item, list | tuple) and len(item) >= 2 and isinstance(item[1], dict)):
+            raise UserError(f"{node}, socket 'positive': it is no CONDITIONING; connect CLIP Text Encode")
     width = model.model.model_config.unet_config.get("context_dim")
     if width is None:
         return

@@ -11,7 +11,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 
-from ...dmap.errors import UserError
+from ...dmap.errors import UserError, repeated
 from ...dmap.priors import WeightStore, priorfile
 
 SUFFIX = ".safetensors"
@@ -54,7 +54,7 @@ class _DownloadProgress:
 
 def changed(name: str) -> float:
     """When the prior file behind a prior's name was last changed; 0 for other priors."""
-    if not name.startswith(priorfile.PREFIX):
+    if not isinstance(name, str) or not name.startswith(priorfile.PREFIX):
         return 0.0
     try:
         return priorfile.find(name, iqa_store().folders).stat().st_mtime
@@ -64,7 +64,10 @@ def changed(name: str) -> float:
 
 def new_output_file(prefix: str) -> Path:
     """The next free file of that prefix in the host's output folder; the host refuses prefixes that lead out of it."""
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    except Exception as error:  # the host raises plain ones
+        raise UserError(f"filename_prefix: {prefix!r} cannot be used ({error}); give a plain name") from error
     # The host counts files that end in _; ours do, like its pictures.
     return Path(folder) / f"{name}_{counter:05}_{SUFFIX}"
 
@@ -76,10 +79,17 @@ def output_folder(name: str) -> Path:
         UserError: if the name is empty or leads out of it.
     """
     root = Path(folder_paths.get_output_directory()).resolve()
-    folder = (root / name.strip()).resolve()
+    folder = _resolved(root / name.strip(), f"folder: {name!r}")
     if folder == root or not folder.is_relative_to(root):
         raise UserError(f"folder: {name!r} does not lie inside ComfyUI's output folder; give a plain name")
     return folder
+
+
+def _resolved(place: Path, what: str) -> Path:
+    try:
+        return place.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # not a name, too long, or links in a ring
+        raise UserError(f"{what} cannot be used ({error}); give a plain name") from error
 
 
 def _roots() -> dict[str, Path]:
@@ -139,9 +149,11 @@ def find(name: str) -> Path:
     Raises:
         UserError: if the name leads out of the two folders, or there is no such file.
     """
+    if not isinstance(name, str):
+        raise UserError(f"file: got {repeated(name)}; choose one of the list")
     label, _, rest = name.partition("/")
     root = _roots().get(label)
-    file = None if root is None else (root / rest).resolve()
+    file = None if root is None else _resolved(root / rest, f"file: {name!r}")
     if root is None or file is None or not file.is_relative_to(root):
         raise UserError(f"file: {name!r} does not lie in ComfyUI's output or input folder")
     if not file.is_file():

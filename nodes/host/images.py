@@ -72,7 +72,7 @@ def named_errors(node: str) -> Iterator[None]:
     """Put the node's name before an error about one of its values."""
     try:
         yield
-    except ValueError as error:
+    except UserError as error:  # every other one is a fault of the program
         if str(error).startswith(node):
             raise
         raise UserError(f"{node}, {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .images import Halves, Spoil, SpoilLatent
+from .images import Anything, Halves, Spoil, SpoilLatent
 from .models import FullXL, NoConditioning, OtherVAE, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
 from .priors import Opposite
@@ -35,6 +35,7 @@ class TestNodes(ComfyExtension):
             NoConditioning,
             OtherVAE,
             Halves,
+            Anything,
             Compare,
             Opposite,
             PreviewMethod,

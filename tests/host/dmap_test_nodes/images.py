@@ -103,6 +103,29 @@ class SpoilLatent(io.ComfyNode):
         return io.NodeOutput({**latent, "samples": samples})
 
 
+class Anything(io.ComfyNode):
+    """A value of whatever kind, for sockets and widgets of every type."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestAnything",
+            inputs=[io.Combo.Input("kind", options=list(ANYTHING))],
+            outputs=[io.AnyType.Output("value")],
+        )
+
+    @classmethod
+    def execute(cls, kind: str) -> io.NodeOutput:
+        return io.NodeOutput(ANYTHING[kind])
+
+
+ANYTHING: dict[str, Any] = {
+    "text": "x" * 5000, "none": None, "nan": float("nan"), "infinite": float("inf"), "fraction": 2.5, "seven": 7,
+    "list": [[1], "a"], "dictionary": {"samples": "a"}, "huge": 10**400, "true": True, "tensor": torch.zeros(3),
+    "half": 0.5,
+}  # fmt: skip
+
+
 class Halves(io.ComfyNode):
     """A MASK of an image's size: 1 on one side, a ramp, 0 on the other; or a batch of both."""
 
