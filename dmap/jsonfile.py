@@ -100,9 +100,9 @@ def _shaped(kind: Any, value: Any, where: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _one_of(inner, value, where)
     if origin is list:
-        return [_shaped(inner[0], item, f"{where}[{index}]") for index, item in enumerate(_is(list, value, where))]
+        return [_shaped(inner[0], item, f"{where}[{index}]") for index, item in enumerate(_list(value, where))]
     if origin is tuple:
-        return _tuple(inner, _is(list, value, where), where)
+        return _tuple(inner, _list(value, where), where)
     if origin is dict:
         pairs = _is(dict, value, where).items()
         return {key: _shaped(inner[1], item, f"{where}.{key}") for key, item in pairs}
@@ -152,6 +152,10 @@ def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
         except UserError:
             continue
     return _shaped(last, value, where)
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    return list(value) if isinstance(value, tuple) else _is(list, value, where)
 
 
 def _is(kind: Any, value: Any, where: str) -> Any:

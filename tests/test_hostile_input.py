@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,14 @@ from safetensors.torch import save_file
 
 from checkout import ROOT
 from dmap import jsonfile
+from dmap.cli import main
 from dmap.compare import parts, ranking, study, votes
 from dmap.compare.folder import Cell, Folder, Input
 from dmap.compare.plan import Plan
 from dmap.degradations import JPEG, Downscale, GaussianBlur, MotionBlur
 from dmap.errors import UserError
 from dmap.image.agreement import BOUND, disagreement
-from dmap.image.files import read_photograph
+from dmap.image.files import read_photograph, write_picture
 from dmap.image.layout import Layout
 from dmap.image.photograph import Photograph, picture_values
 from dmap.method.path import LatentPath
@@ -39,6 +42,7 @@ from dmap.priors.checkpoint import convert, read_checkpoint
 from dmap.priors.weights import WeightStore
 from dmap.restoration import prepare
 from dmap.settings import Settings, default, describe
+from tools.training.__main__ import main as train
 from toys import photograph
 
 ANYTHING = st.recursive(
@@ -154,8 +158,6 @@ def test_text_that_is_no_file_of_ours(kind: str, text: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", READERS)
 def test_nothing_waits_for_a_pipe(kind: str, tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "spoilt.json")
     (tmp_path / "comparison.json").symlink_to("spoilt.json")
     if kind == "votes":
@@ -196,6 +198,9 @@ RANKING = {
 }  # fmt: skip
 
 
+OTHERS: Any = SimpleNamespace(identity="another", method="another", prints={}, names=["another"])
+
+
 @FEW
 @given(data=st.data())
 def test_a_spoilt_ranking_never_reaches_the_page(tmp_path: Path, data: st.DataObject) -> None:
@@ -205,7 +210,7 @@ def test_a_spoilt_ranking_never_reaches_the_page(tmp_path: Path, data: st.DataOb
     file = tmp_path / "ranking.json"
     file.write_text(json.dumps({"format": "dmap-ranking", "version": 3, **content}), errors="surrogatepass")
     with pytest.raises(UserError, match="ranking"):  # at the least it is of no comparison
-        parts.read("ranking", file, None)  # type: ignore[arg-type]
+        parts.read("ranking", file, OTHERS)
 
 
 @FEW
@@ -272,17 +277,67 @@ def test_bytes_words_and_floats_are_one_picture() -> None:
 
 @pytest.mark.parametrize("suffix", [".tif", ".tiff"])
 def test_float_pictures_are_read_right_or_refused(suffix: str, tmp_path: Path) -> None:
+    """Never black, white or cut off, which is what Pillow's own conversions make of them."""
     grey = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     file = tmp_path / f"float{suffix}"
-    Image.fromarray(grey).save(file)
-    assert np.abs(read_photograph(file)[0].pixels[0, 0].numpy() - grey).max() <= 0.5 / 255 + 1e-6
-    for wrong in (grey * 255, grey * 65535, grey * np.nan, np.where(grey > 0.5, np.inf, grey), grey * 2 - 1):
-        Image.fromarray(wrong.astype(np.float32)).save(file)
-        with pytest.raises(UserError, match=file.name):
-            read_photograph(file)
-    Image.fromarray(np.linspace(0, 1e6, 64).astype(np.int32).reshape(8, 8)).save(file)
-    with pytest.raises(UserError, match=r"values go from 0 to 1000000"):
-        read_photograph(file)
+    wrong = [grey * 255, grey * 65535, grey * np.nan, np.where(grey > 0.5, np.inf, grey), grey * 2 - 1]
+    pictures = [grey, *(one.astype(np.float32) for one in wrong), (grey * 1e6).astype(np.int32)]
+    for number, picture in enumerate(pictures):
+        Image.fromarray(picture).save(file)
+        said = refused(lambda: read_photograph(file))
+        if said is None:
+            assert number == 0
+            assert np.abs(read_photograph(file)[0].pixels[0, 0].numpy() - grey).max() <= 0.5 / 255 + 1e-6
+        else:
+            assert file.name in said
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM"])
+@FEW
+@given(data=st.data())
+def test_damaged_pictures_are_refused_or_read(kind: str, tmp_path: Path, data: st.DataObject) -> None:
+    """Bytes changed or cut off anywhere: nothing but a UserError, which names the file."""
+    file = tmp_path / f"damaged.{kind.lower()}"
+    Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(file, kind)
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    said = refused(lambda: read_photograph(file))
+    assert said is None or file.name in said
+
+
+def test_names_that_are_not_unicode(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A comparison of them, with its report; one broken file is left out and the rest goes on."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(2):
+        write_picture(photograph(1, 72, seed=index).float(), folder / "x.png")
+        os.rename(folder / "x.png", os.fsencode(folder) + f"/name{index}".encode() + b"\xff.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0garbage")
+    out = str(tmp_path / "out")
+    quick = ["--iterations", "1", "--searches", "1", "--size", "64", "--steps", "1"]
+    priors = ["--priors", "dmap_nss", "dmap_spectrum"]
+    assert main(["compare", "--photos", str(folder), "--out", out, *priors, *quick, "--shift", "0"]) == 0
+    assert main(["report", out]) == 0
+    assert "skipped broken.jpg" in capsys.readouterr().out
+    data = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "name0\\xff.png" in json.dumps(data, ensure_ascii=False).replace("\\\\", "\\").replace("udcff", "xff")
+
+
+@pytest.mark.parametrize("kind", ["missing", "garbage", "cuda", "start"])
+def test_training_shows_no_traceback(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = tmp_path / "photos"
+    if kind != "missing":
+        photos.mkdir()
+        (photos / "garbage.jpg").write_bytes(b"no picture")
+    more = {"cuda": ["--device", "cuda"], "start": ["--start", str(tmp_path / "nothing.safetensors")]}.get(kind, [])
+    if kind == "cuda" and torch.cuda.is_available():
+        more = ["--device", "cpu"]
+    assert train(["quality", "--photos", str(photos), "--out", str(tmp_path / "out"), "--minutes", "0.01", *more]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
 
 
 def test_a_program_named_as_a_picture_is_not_run(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """What is read; others, such as EPS, are programs rather than pictures."""
 WITHOUT_ALPHA = (".jpg", ".jpeg")
 
-FAULTS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+FAULTS = (
+    OSError, ValueError, SyntaxError, Image.DecompressionBombError, struct.error, zlib.error, EOFError, LookupError,
+    ArithmeticError, TypeError, AttributeError, RuntimeError, AssertionError,
+)  # fmt: skip
 """What Pillow raises for files that are no pictures, cut off or damaged; broken EXIF ends in a SyntaxError."""
 
 
