@@ -11,10 +11,15 @@ from pathlib import Path
 import torch
 
 from .. import output
-from ..errors import UserError
+from ..errors import UserError, number_between
 from ..image.files import WRITABLE
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a seed that generators do not take."""
+    number_between("--seed", seed, 0, 2**63 - 1, "0 is the default", whole=True)
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:

@@ -117,8 +117,6 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 def run(options: argparse.Namespace) -> int:
     plan, folder = plan_of(options), Folder(options.out)
-    if options.count is not None and options.count < 1:
-        raise UserError(f"--count: got {options.count}, at least 1 is needed")
     folder.open(must_exist=False)
     output.check_new_folder(options.out)
     fitted = None if options.maps is None else maps.read(options.maps)

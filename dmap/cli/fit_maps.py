@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     output.check_place(options.out)
+    common.check_seed(options.seed)
     device = common.device_of(options.device)
     found = maps.read(options.out) if options.out.exists() else {}
     photographs, skipped = read_folder(options.photos, options.size, 8, options.files, options.count)

@@ -10,6 +10,7 @@ from typing import Any
 from .. import output
 from ..compare import parts, ranking, study, votes
 from ..errors import number_between
+from . import common
 
 NAME = "rank"
 HELP = "Rank the models of a study by its observers' votes (Bradley-Terry and Thurstone, bootstrap intervals)."
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    common.check_seed(options.seed)
     number_between("--samples", options.samples, 2, 100_000, "500 are usual", whole=True)
     out = options.out or options.key.with_name(RANKING)
     files = [file for one in options.votes for file in (sorted(one.glob("*.json")) if one.is_dir() else [one])]

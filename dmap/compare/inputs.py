@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
-from ..errors import UserError
+from ..errors import UserError, number_between
 from ..image.files import FAULTS, SUFFIXES, read_upright, to_tensor
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
@@ -70,6 +70,9 @@ def read_folder(
     """
     if not folder.is_dir():
         raise UserError(f"photos: {folder} is not a folder")
+    number_between("size", size, 0, 2**16, "256 is usual, 0 keeps whole photographs", whole=True)
+    if count is not None:
+        number_between("count", count, 1, 10**9, "leave it out to take all", whole=True)
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     missing = sorted(set(names) - {file.name for file in files})
     skipped = [Skipped(shown_name(name), "there is no such photograph in the folder") for name in missing]

@@ -24,7 +24,7 @@ def noise_table(model: Any, node: str) -> Tensor:
         raise UserError(
             f"{node}, socket 'model': models of type {kind} are not supported, nor are flow models (SD3, Flux); "
             "connect a Stable Diffusion 1.x, 2.x or XL model with eps- or v-prediction, or the model of DMAP Load Demo "
-            "Models"
+            f"Models{patched_sampling(model)}"
         )
     if features.lacks_gradient(model.model.diffusion_model):
         raise UserError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
@@ -34,6 +34,17 @@ def noise_table(model: Any, node: str) -> Tensor:
         )
     table: Tensor = sampling.sigmas.detach().clone().cpu().double()
     return table
+
+
+def patched_sampling(model: Any) -> str:
+    """What an error about a MODEL's kind has to add if a patch made it so; "" without one."""
+    patch = getattr(model, "object_patches", {}).get("model_sampling")
+    if patch is None:
+        return ""
+    kinds = ", ".join(base.__name__ for base in type(patch).__bases__)
+    return (
+        f". Its noise levels were replaced by a patch ({kinds}), as nodes called ModelSampling... set it: take that off"
+    )
 
 
 def check_conditioning(model: Any, positive: Any, node: str) -> None:
