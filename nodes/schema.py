@@ -102,7 +102,7 @@ def _checked(node: str, about: Any, value: Any) -> Any:
         return value
     known = SOCKET_TYPES.get(kind)
     if known is not None and not isinstance(value, known):
-        raise UserError(f"{node}, socket '{about.id}': got {repeated(value)}; connect a {kind}")
+        raise UserError(f"{node}, socket '{about.id}': got {repeated(value)}; connect one of type {kind}")
     return value
 
 

@@ -135,7 +135,7 @@ def test_whatever_comes_by_a_link_is_named(
         ("step_size", "infinite", "step_size: got inf"),
         ("seed", "huge", "seed: got"),
         ("rule", "list", "rule: got a list"),
-        ("image", "list", "socket 'image': got a list; connect a IMAGE"),
+        ("image", "list", "socket 'image': got a list; connect one of type IMAGE"),
         ("mask", "text", "socket 'mask': got 'xxx"),
         ("image", "tensor", "socket 'image': got shape (3,)"),
     ],
