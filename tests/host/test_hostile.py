@@ -77,7 +77,7 @@ def test_a_bad_file_is_an_error_and_the_worker_lives(spoilt: Server, tools: dict
         one["9"] = {"class_type": "PreviewAny", "inputs": {"source": [node, 0]}}
         with pytest.raises(HostError) as caught:
             spoilt.run(one, 60)
-        assert key in str(caught.value)
+        assert f"{name}." in str(caught.value), key
         assert "KeyError" not in str(caught.value)
         assert "OverflowError" not in str(caught.value)
     alive = tools["Graph"]()
