@@ -18,6 +18,9 @@ from .errors import UserError
 LEAST_FREE = 2**20
 """Bytes that must be free where a result goes; a photograph needs about that much."""
 LONGEST_SUFFIX = 16
+PREFIX = ".dmap-"
+PARTS = f"{PREFIX}????????*"
+"""Pattern of names of files that were being written when their process was killed."""
 STOPS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask a program to end, besides Ctrl-C's."""
 
@@ -33,10 +36,12 @@ def replacing(file: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(file)
     suffix = target.suffix if len(target.suffix) <= LONGEST_SUFFIX else ""
-    handle, name = tempfile.mkstemp(suffix, ".dmap-", target.absolute().parent)
+    handle, name = tempfile.mkstemp(suffix, PREFIX, target.absolute().parent)
     os.close(handle)
     try:
         yield Path(name)
+        with open(name, "rb") as written:
+            os.fsync(written.fileno())  # else a loss of power could leave the name on an empty file
         os.chmod(name, _mode(target))
         os.replace(name, target)
     except BaseException:
@@ -100,7 +105,7 @@ def check_folder(folder: Path, what: str = "") -> None:
     if not folder.is_dir():
         raise UserError(f"{what} does not exist; make it first")
     try:
-        with tempfile.NamedTemporaryFile(prefix=".dmap-", dir=folder) as probe:
+        with tempfile.NamedTemporaryFile(prefix=PREFIX, dir=folder) as probe:
             probe.write(bytes(1024))
             probe.flush()
         free = shutil.disk_usage(folder).free

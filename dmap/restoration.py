@@ -2,6 +2,7 @@
 
 The nodes, the command and ``restore`` are the same calls in this order:
 
+    photograph, notes = cleaned(photograph, settings)
     path, error = invert(model, model.encode(photograph.padded(model.multiple)), settings, photograph)
     ascent = prepare(model, path, prior, settings)
     ascent.run()
@@ -22,12 +23,13 @@ from torch import Tensor, nn
 from .degradations import Composed, Degradation, Inpaint
 from .errors import UserError
 from .image.agreement import complaint, disagreement
+from .image.cleaning import clean
 from .image.detail import with_detail
 from .image.files import About, photograph_of, read_photograph, write_picture
 from .image.finish import return_detail, transfer_colour
 from .image.layout import Layout
 from .image.photograph import Photograph
-from .image.regions import Region, feathered, on_latent
+from .image.regions import Region, blend, feathered, on_latent
 from .image.tiles import lay_out, tiled_denoiser, tiled_fidelity, tiled_prior
 from .memory.plan import plan_path
 from .method.ascent import Ascent, AscentSettings
@@ -41,11 +43,11 @@ from .method.schedule import Schedule
 from .method.solvers import make_solver, round_trip_error
 from .method.trace import Trace
 from .models.diffusion import LatentDiffusion, shipped
-from .priors import Prior, WeightStore, check_gradient, load_prior
+from .priors import CAREFUL, Prior, WeightStore, check_gradient, load_prior
 from .settings import Settings, Value
 
 DEFAULT = Settings()
-DEFAULT_PRIOR = "dmap_quality"
+DEFAULT_PRIOR = "dmap_guide"
 NEEDS_PHOTOGRAPH = "it needs the photograph, which this path does not know"
 
 
@@ -78,6 +80,21 @@ def layout_of(settings: Settings, photograph: Photograph) -> Layout:
     return photograph.layout(settings.tile, settings.overlap or settings.tile // 8)
 
 
+def cleaned(photograph: Photograph, settings: Settings = DEFAULT) -> tuple[Photograph, tuple[str, ...]]:
+    """The photograph without the noise and the blocks that are found in it, if the settings want it so.
+
+    Where its mask is 0 it stays as it is.
+
+    Returns:
+        It, and what was found in each image, in words.
+    """
+    if settings.clean == "off":
+        return photograph, ()
+    found = clean(photograph.shown)
+    pixels = blend(photograph.mask, found.image, photograph.pixels)
+    return replace(photograph, pixels=pixels), tuple(f"cleaned: {note}" for note in found.notes)
+
+
 def invert(
     model: LatentDiffusion,
     latent: Tensor,
@@ -106,7 +123,7 @@ def invert(
     """
     if layout is None:
         layout = Layout() if photograph is None else layout_of(settings, photograph)
-    schedule = Schedule.from_table(model.table, settings.steps, settings.strength)
+    schedule = Schedule.from_table(model.table, settings.steps, settings.strength, flow=model.flow)
     solver = make_solver(settings.solver)
     total = solver.inversion_evaluations(schedule.steps) + measured * solver.evaluations * schedule.steps
     with torch.no_grad():
@@ -197,18 +214,24 @@ def prepare(
     mask = None if photograph is None else photograph.mask
     movable = path.mask if photograph is None else mask
     tiled = tiled_prior(prior, layout)
+    unit = prior.info.careful_weight
     objective = Objective(
         tiled,
         tiled_fidelity(fidelity(settings.fidelity), layout),
         backdrop if observed is None else observed.to(model.device),
         settings.prior_weight,
-        settings.fidelity_weight,
+        settings.fidelity_weight * (unit / CAREFUL if settings.scale == "common" else 1.0),
         settings.shift,
         settings.seed,
         degradation=_with_holes(degradation, photograph),
         mask=mask,
         regions=[
-            replace(region, prior=tiled if region.prior is prior else tiled_prior(region.prior, layout))
+            replace(
+                region,
+                prior=tiled if region.prior is prior else tiled_prior(region.prior, layout),
+                # The fidelity has one weight: a model with longer gradients than the prior's counts for less.
+                weight=region.weight * (unit / region.prior.info.careful_weight if settings.scale == "common" else 1.0),
+            )
             for region in regions
         ],
         backdrop=backdrop,
@@ -216,19 +239,21 @@ def prepare(
     decision = plan_path(
         settings.gradient,
         path,
-        model.denoise,
+        model.denoising(),
         model.decoding(),
         objective,
         layout.tile // model.multiple,
         model.free,
+        model.keeps,
     )
-    denoise, decode = lay_out(model.denoise, decision.decoding, layout, model.multiple, path.latent, backdrop)
+    denoising = decision.denoising or model.denoising()
+    denoise, decode = lay_out(denoising, decision.decoding, layout, model.multiple, path.latent, backdrop)
     with torch.no_grad():
         decoded = decode(path.latent)
     detail = None
     if photograph is not None:
         path, detail = with_detail(path, settings.detail, photograph, lambda _: decoded)
-    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail)
+    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail, denoising)
     ascent = Ascent(
         chain,
         objective,
@@ -239,7 +264,7 @@ def prepare(
         else LatentPrior(chain.start(), safeguards.latent_norm_weight, safeguards.whiteness_weight),
         movable=None if movable is None else on_latent(movable, (path.latent.shape[-2], path.latent.shape[-1])),
     )
-    ascent.trace.notes.append(decision.note)
+    ascent.trace.memory = decision.note
     ascent.trace.notes += _disagreements(decoded, photograph, objective)
     with torch.no_grad():
         ascent.trace.photograph_prior = tiled(backdrop).tolist()
@@ -361,12 +386,14 @@ class Restored:
         trace: what happened in each iteration.
         path: of the best image, for a further ascent or another finish.
         about: what the photograph's file says besides its pixels.
+        cleaned: what was found in each image and taken away before, in words; empty if nothing was looked for.
     """
 
     image: Tensor
     trace: Trace
     path: LatentPath
     about: About
+    cleaned: tuple[str, ...] = ()
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the first image as a picture file, with the photograph's colour profile, EXIF data and dpi.
@@ -424,6 +451,7 @@ def restore(
     settings = replace(settings, **overrides)  # type: ignore[arg-type]  # Settings checks the values
     photograph, about = _opened(image)
     photograph = replace(photograph, known=known, mask=None if mask is None else feathered(mask, settings.feather))
+    photograph, notes = cleaned(photograph, settings)
     diffusion = shipped() if model is None else model
     photograph = photograph.to(diffusion.device)
     climbed = frozen_prior(prior, diffusion.device, weights)
@@ -433,7 +461,7 @@ def restore(
     ascent = prepare(diffusion, path, climbed, settings, degradation=degradation)
     ascent.run(callback)
     restored, _ = finish(diffusion, ascent.path, settings)
-    return Restored(restored, ascent.trace, ascent.path, about)
+    return Restored(restored, ascent.trace, ascent.path, about, notes)
 
 
 def _opened(image: str | os.PathLike[str] | Image.Image | Tensor) -> tuple[Photograph, About]:

@@ -10,7 +10,7 @@ from comfy_api.latest import io, ui
 from ..dmap.errors import UserError
 from ..dmap.method.path import LatentPath
 from ..dmap.output import keep
-from .host import checks, features, files, images, picture, session
+from .host import checks, families, features, files, images, picture, session
 from .invert import round_trip
 from .schema import Node, listed, never_raises, schema, widget
 from .sockets import PathSocket
@@ -28,7 +28,7 @@ class DMAPSavePath(Node):
             description="Saves a path as safetensors in the output folder, with its photograph and masks, so that an "
             "ascent can be continued later.",
             inputs=[
-                PathSocket.Input("path", tooltip="Of DMAP Optimize, or of DMAP Invert."),
+                PathSocket.Input("path", tooltip="A path from DMAP Optimize or DMAP Invert."),
                 io.String.Input(
                     "filename_prefix",
                     default="DMAP_path",
@@ -71,10 +71,12 @@ class DMAPLoadPath(Node):
                     "max_error",
                     optional=True,
                     tooltip="Refuse the path if sampling it with this model misses the photograph's latent by more "
-                    "than this share of its root mean square: then another model made it.",
+                    "than this fraction of its root mean square: then another model made it.",
                 ),
             ],
-            outputs=[PathSocket.Output("path", display_name="path", tooltip="For DMAP Optimize or DMAP Decode.")],
+            outputs=[
+                PathSocket.Output("path", display_name="path", tooltip="The path, for DMAP Optimize or DMAP Decode.")
+            ],
         )
 
     @classmethod
@@ -85,17 +87,20 @@ class DMAPLoadPath(Node):
 
     @classmethod
     def execute(cls, file: str, model: Any, positive: list[Any], max_error: float = 0.05) -> io.NodeOutput:
-        table = checks.noise_table(model, cls.NAME)
+        checks.check_model(model, cls.NAME)
         checks.check_conditioning(model, positive, cls.NAME)
         with images.named_errors(cls.NAME), torch.inference_mode(False):  # an ascent needs ordinary tensors
             path = LatentPath.load(files.find(file))
             picture.check_photograph(path, features.pixels_per_position(model))
-        wanted = model.model.latent_format.latent_channels
-        if path.latent.shape[1] != wanted or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
+        table = families.levels(model)
+        assert table is not None
+        path_has = _facts(path.latent.shape[1], path.schedule.flow, float(path.schedule.sigmas[0]))
+        form, flow = model.model.latent_format, families.is_flow(model)
+        fits = path.latent.shape[1] == form.latent_channels and path.schedule.flow == flow
+        if not fits or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
             raise UserError(
-                f"{cls.NAME}, socket 'model': the path has {path.latent.shape[1]} channels and noise up to "
-                f"{float(path.schedule.sigmas[0]):.3g}, the model {wanted} and {float(table[-1]):.3g}; connect the "
-                "model that made the path"
+                f"{cls.NAME}, socket 'model': the path has {path_has}, the model "
+                f"{_facts(form.latent_channels, flow, float(table[-1]))}; connect the model that made the path"
             )
         found = session.HostPath(path, model, positive)
         off = round_trip(found, cls.NAME)
@@ -106,3 +111,7 @@ class DMAPLoadPath(Node):
                 "conditioning that made the path, or raise it"
             )
         return io.NodeOutput(found, ui=ui.PreviewText(f"round-trip error {off:.1e}"))
+
+
+def _facts(channels: int, flow: bool, noise: float) -> str:
+    return f"{channels} channels and {'times of a flow' if flow else 'noise'} up to {noise:.3g}"

@@ -12,7 +12,7 @@ from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
-from .host import checks, features, images, picture, session
+from .host import checks, families, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import Node, schema, widget
 from .sockets import PathSocket, TilesSocket
@@ -34,16 +34,20 @@ class DMAPInvert(Node):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="Stable Diffusion 1.x, 2.x or XL with its LoRAs, or the demo model. It is not changed.",
+                    tooltip="Stable Diffusion 1.x, 2.x, XL, 3.x, Flux.1, FLUX.2, Z-Image, Lumina 2, Qwen-Image 1.x or "
+                    "Chroma with its LoRAs, or the demo model. It is not changed. Base models follow the photograph "
+                    "better than turbo and distilled ones.",
                 ),
-                io.Latent.Input("latent", tooltip="The photograph through DMAP Encode Photo or VAE Encode."),
+                io.Latent.Input("latent", tooltip="The encoded photograph, from DMAP Encode Photo or VAE Encode."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
                 ),
                 *(widget(name, optional=True) for name in ("solver", "steps", "strength", "max_error")),
                 TilesSocket.Input(
-                    "tiles", optional=True, tooltip="For photographs that do not fit into memory, from DMAP Tiles."
+                    "tiles",
+                    optional=True,
+                    tooltip="Tiles for photographs that do not fit into memory, from DMAP Tiles.",
                 ),
                 preset_input("invert"),
             ],
@@ -78,9 +82,9 @@ class DMAPInvert(Node):
             settings, said = with_preset(
                 preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error
             )
-        checks.noise_table(model, NODE)
+        checks.check_model(model, NODE)
         checks.check_conditioning(model, positive, NODE)
-        samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
+        samples = _check_latent(latent, model)
         photograph, dropped = picture.photograph_of(latent, samples)
         mask, base = picture.latent_mask(latent, len(samples), NODE), Layout() if tiles is None else tiles
         layout = base if photograph is None else photograph.layout(base.tile, base.overlap)
@@ -95,13 +99,18 @@ class DMAPInvert(Node):
                 )
             return replace(path.to("cpu"), mask=mask)
 
-        inverted = session.run(model, positive, samples, body, tile=layout.tile // ratio)
+        inverted = session.run(model, positive, samples, body)
         path = session.HostPath(inverted, model, positive, preset, settings)
         off = round_trip(path, NODE)
         with images.named_errors(NODE):
             restoration.check_round_trip(off, settings.max_error)
         kept = None if mask is None else "the picture may change where the latent's noise mask is, and only there"
-        lines = [f"round-trip error {off:.1e}", *said, *(line for line in (dropped, kept) if line is not None)]
+        lines = [
+            *families.notes(model, positive),
+            f"round-trip error {off:.1e}",
+            *said,
+            *(line for line in (dropped, kept) if line is not None),
+        ]
         return io.NodeOutput(path, off, ui=ui.PreviewText("\n".join(lines)))
 
 
@@ -111,20 +120,19 @@ def round_trip(found: session.HostPath, node: str) -> float:
     What a host's object remembers of one walk, it would hide from a check in the same session.
     """
     path = found.path.at(0.0)
-    tile = path.layout.tile // features.pixels_per_position(found.model)
 
     def body(host: session.Session) -> float:
         with images.named_errors(node):
             return restoration.round_trip(host.model, path)
 
-    return session.run(found.model, found.positive, session.path_latent(found), body, tile=tile)
+    return session.run(found.model, found.positive, session.path_latent(found), body)
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
     samples = latent.get("samples") if isinstance(latent, dict) else None
     wanted = model.model.latent_format.latent_channels
     if isinstance(samples, torch.Tensor) and samples.ndim == 5 and samples.shape[2] == 1:
-        samples = samples[:, :, 0]  # young hosts hand pictures on as videos of one frame
+        samples = families.without_frames(samples)  # young hosts hand pictures on as videos of one frame
     if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
         raise UserError(f"{NODE}, socket 'latent': only image latents (batch, channels, height, width) are supported")
     if samples.shape[1] != wanted:

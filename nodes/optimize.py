@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -34,9 +35,10 @@ class DMAPOptimize(Node):
             node_id="DMAPOptimize",
             display_name=NODE,
             search_aliases=["restore photo", "enhance", "MAP", "optimise"],
-            description="Climbs prior_weight x quality - fidelity_weight x distance in the noise latent and keeps the "
-            "best image. If it is interrupted, the graph goes on with the best so far, saved in the output folder too; "
-            "interrupt again to end the graph.",
+            description="Restores a photograph: takes away noise, blur and JPEG blocks, by raising a quality score "
+            "while the picture stays faithful. Climbs prior_weight x quality - fidelity_weight x distance in the "
+            "noise latent and keeps the best image. If you interrupt it, the graph goes on with the best so far, "
+            "saved in the output folder too; interrupt again to end the graph.",
             inputs=_inputs(),
             outputs=[
                 PathSocket.Output(
@@ -79,13 +81,14 @@ class DMAPOptimize(Node):
         preset: str = CUSTOM,
         gradient: str | None = None,
         detail: str | None = None,
+        scale: str = "absolute",  # graphs from before version 0.2 do not say
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
         widgets = {
             "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
             "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
-            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail,
+            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail, "scale": scale,
         }  # fmt: skip
         with images.named_errors(NODE):
             settings, said = with_preset(preset, "ascend", feather=feather, **widgets)
@@ -101,8 +104,10 @@ class DMAPOptimize(Node):
         def body(host: session.Session) -> Ascent:
             with images.named_errors(NODE):
                 ascent = climb.prepare(problem, host, vae, NODE, settings)
+                logging.info("%s: %s", NODE, ascent.trace.memory)
                 ascent.trace.notes += said
-                images.show_text(cls.hidden.unique_id, "\n".join(ascent.trace.notes))
+                if ascent.trace.notes:
+                    images.show_text(cls.hidden.unique_id, "\n".join(ascent.trace.notes))
                 finished = climb.run(ascent, progress, cls.hidden.unique_id)
             if not finished:
                 climb.note_interrupt(widgets)
@@ -115,7 +120,6 @@ class DMAPOptimize(Node):
             body,
             vae=vae,
             patchers=problem.patchers(),
-            tile=path.path.layout.tile // vae.spacial_compression_decode(),
         )
         best = replace(path, path=ascent.path.to("cpu"))
         ui = {"text": [climb.summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}
@@ -142,7 +146,7 @@ def _inputs() -> list[io.Input]:
         DegradationSocket.Input(
             "degradation",
             optional=True,
-            tooltip="What is known of how the photograph was spoilt, from the DMAP Degradation nodes. For Downscale "
+            tooltip="How the photograph was spoilt, if you know it, from the DMAP Degradation nodes. For Downscale "
             "connect the small photograph to image.",
         ),
         RegionsSocket.Input(
@@ -155,4 +159,5 @@ def _inputs() -> list[io.Input]:
         preset_input("ascend"),
         widget("gradient", optional=True),
         widget("detail", optional=True),
+        widget("scale", optional=True),
     ]

@@ -1,18 +1,19 @@
 """The evidence: methods, statistics and the command, on small pictures for few iterations."""
 
+import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from dmap.batch import Serial
 from tools.benchmarks.evidence import __main__ as command
 from tools.benchmarks.evidence import methods, run, tables
-from tools.benchmarks.evidence.cells import DEGRADATIONS, make, split
+from tools.benchmarks.evidence.cells import DEGRADATIONS, Cells, make, split
 from tools.benchmarks.evidence.curves import mean_points
-from tools.benchmarks.evidence.store import Store
+from tools.benchmarks.evidence.store import Store, Workshop
 from tools.demo import SAMPLE, pixels
 from tools.training.data import heldout_names
 from toys import photograph
@@ -73,13 +74,15 @@ def test_every_degradation_changes_the_picture_and_the_stronger_one_more() -> No
         assert 0 < errors[weak] < errors[strong], (weak, strong)
 
 
-def test_the_interval_holds_the_mean_and_shrinks() -> None:
-    values = torch.randn(400, generator=torch.Generator().manual_seed(0)) + 2
-    low, high = tables.interval(values)
+def test_the_interval_is_over_photographs() -> None:
+    """Cells of one photograph say the same: twice as many of them leave the interval as it is."""
+    values = torch.randn(40, generator=torch.Generator().manual_seed(0)) + 2
+    alone = {str(index): [float(value)] for index, value in enumerate(values)}
+    low, high = tables.interval(alone)
     assert low < float(values.mean()) < high
-    assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.25)
-    few_low, few_high = tables.interval(values[:20])
-    assert few_high - few_low > 2 * (high - low)
+    assert high - low == pytest.approx(2 * 2.02 / 40**0.5 * float(values.std()), rel=0.15)
+    assert tables.interval({name: value * 2 for name, value in alone.items()}) == (low, high)
+    assert all(map(math.isnan, tables.interval({"one": [1.0, 2.0, 3.0, 4.0]})))
 
 
 def _rows() -> list[tables.Row]:
@@ -100,7 +103,7 @@ def _rows() -> list[tables.Row]:
 def test_differences_are_paired_and_marked_by_direction() -> None:
     text = tables.differences(_rows(), "a")
     assert "| noise | b | +0.100 (+0.100 to +0.100) **+** | +2.00 (+2.00 to +2.00) **-** |" in text
-    assert tables.pairs(_rows(), "b", "a", "ssim").tolist() == pytest.approx([0.1] * 10)
+    assert [value for (value,) in tables.pairs(_rows(), "b", "a", "ssim").values()] == pytest.approx([0.1] * 10)
 
 
 def test_comparison_at_equal_score_interpolates() -> None:
@@ -140,20 +143,31 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert kept.stat().st_mtime_ns == before
 
 
-def test_processes_share_the_work_and_find_each_others(tmp_path: Path) -> None:
-    keys, done = [f"photo {index}" for index in range(12)], []
+def test_work_goes_on_after_a_failure_and_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in sorted(heldout_names())[:8]:
+        Image.new("RGB", (192, 192), (90, 120, 60)).save(tmp_path / name)
+    options = command.parse(["--photos", str(tmp_path), "--out", str(tmp_path / "out"), "--priors", "dmap_quality"])
+    done: list[str] = []
 
-    def work(key: str) -> list[tables.Row]:
-        done.append(key)
-        return [{"photo": key}]
+    def judged(_: Workshop, prior: str, cells: Cells, *__: object) -> list[tables.Row]:
+        done.append(cells.photo)
+        if len(done) == 2:
+            raise ArithmeticError("broken")
+        return [{"photo": cells.photo}]
 
-    for share in ((0, 2), (1, 2)):
-        store = Store(tmp_path, share)
-        for key in keys:
-            store.rows(key, partial(work, key))
-    assert sorted(done) == sorted(keys)
-    assert [Store(tmp_path).rows(key, partial(work, key)) for key in keys] == [[{"photo": key}] for key in keys]
-    assert len(done) == len(keys)
+    monkeypatch.setattr(Workshop, "judged", judged)
+    monkeypatch.setattr(run, "METHODS", {name: methods.METHODS[name] for name in (*run.CURVES, *run.REFERENCES)})
+    units = run.EvidenceRecipe(options, SHORT).units()
+    with pytest.raises(ArithmeticError, match="broken"):
+        run.fill(options, SHORT, Serial())
+    left = [unit for unit in units if unit not in Store(options.out)]
+    assert len(left) == 1
+    done[:] = [""] * 2
+    run.fill(options, SHORT, Serial())
+    assert all(unit in Store(options.out) for unit in units)
+    done[:] = [""] * 2
+    run.fill(options, SHORT, Serial())
+    assert done == [""] * 2
 
 
 def test_a_folder_without_photographs_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -22,6 +20,10 @@ METHOD = (
     "tolerance", "searches", "size", "fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift",
     "seed", "solver", "steps", "strength",
 )  # fmt: skip
+
+
+NEVER = 200.0
+"""A target score that is never reached: every ascent spends its whole budget."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,27 @@ class Plan:
             raise UserError(f"fidelity_weight: got {self.fidelity_weight}, it must be greater than 0")
         number_between("strength", self.strength, 0, 1, f"{Settings.strength} is the default")
 
+    def settings(self) -> Settings:
+        """Of every ascent: it never stops early, and begins at what the autoencoder gives back of the photograph.
+
+        Raises:
+            UserError: for a value out of range.
+        """
+        return Settings(
+            solver=self.solver,
+            steps=self.steps,
+            strength=self.strength or Settings.strength,  # 0: a host's path has its own
+            iterations=self.iterations,
+            fidelity=self.fidelity,
+            fidelity_weight=self.fidelity_weight,
+            rule=self.rule,
+            step_size=self.step_size,
+            target_score=NEVER,
+            shift=self.shift,
+            seed=self.seed,
+            detail="0",
+        )
+
     def method(self) -> dict[str, Any]:
         """The settings that every cell shares."""
         return {name: getattr(self, name) for name in METHOD}
@@ -105,9 +128,3 @@ class Plan:
         if isinstance(content, dict) and set(content) != (known := {field.name for field in fields(cls)}):
             raise UserError(f"plan: {', '.join(sorted(set(content) ^ known))} missing or unknown")
         return jsonfile.shaped(cls, content, "plan")
-
-
-def digest(content: Any) -> str:
-    """20 hexadecimal digits that stand for JSON content; equal for equal content."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

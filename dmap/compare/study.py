@@ -13,11 +13,11 @@ from torch import Tensor
 from .. import jsonfile
 from ..degradations.synthetic import gaussian_blur, gaussian_noise
 from ..errors import UserError
+from ..fingerprint import digest
 from ..output import write_text
 from .folder import Folder, read_json, write_json
 from .inputs import from_bytes, shown, to_bytes
 from .pages import data_uri, page
-from .plan import digest
 from .results import Results
 from .selection import Pair, candidates, choose
 

@@ -13,6 +13,7 @@ import comfy.model_management
 import comfy.utils
 import folder_paths
 import numpy as np
+import torch
 from PIL import Image
 from server import PromptServer
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ def channels_first(image: Tensor, node: str, socket: str) -> Tensor:
     Raises:
         UserError: for values that are not a picture's.
     """
-    pixels = values_of(image.movedim(-1, 1), node, socket).clone()
+    pixels = values_of(image.movedim(-1, 1), node, socket).clone(memory_format=torch.contiguous_format)
     return pixels.repeat(1, 3, 1, 1) if pixels.shape[1] == 1 else pixels
 
 

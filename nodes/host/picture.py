@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...dmap.compare.inputs import checksum
 from ...dmap.degradations import Degradation
 from ...dmap.errors import UserError
+from ...dmap.fingerprint import checksum
 from ...dmap.image.photograph import Photograph
 from ...dmap.image.regions import feathered
 from ...dmap.method.path import LatentPath

@@ -12,7 +12,7 @@ from dmap import output
 from dmap.cli.common import device_of
 from dmap.errors import UserError
 
-from . import autoencoder, denoiser, guide, judge, policy, quality
+from . import autoencoder, denoiser, flow, guide, judge, policy, quality
 from .loop import LoopSettings
 
 # What trains it, minutes on two cores, peak learning rate.
@@ -23,6 +23,7 @@ RECIPES = {
     "policy": (policy.train, 120.0, 1.6e-3),
     "judge": (judge.train, 15.0, 1e-3),
     "denoiser": (denoiser.train, 80.0, 4e-4),
+    "flow": (flow.train, 80.0, 4e-4),
 }
 
 
