@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, number_between, repeated
 from .image.detail import AUTO as AUTO_DETAIL
 from .image.detail import DETAILS
 from .image.finish import COLOURS
@@ -312,25 +312,14 @@ def default(name: str) -> Value:
 def _checked(name: str, value: Any, about: Setting) -> Value:
     """A value of the default's type within the setting's range."""
     if about.choices:
-        if value not in about.choices:
-            raise UserError(f"{name}: got {value!r}, choose one of {', '.join(about.choices)}")
+        if not isinstance(value, str) or value not in about.choices:
+            raise UserError(f"{name}: got {repeated(value)}, choose one of {', '.join(about.choices)}")
         return str(value)
     assert about.low is not None
     assert about.high is not None
-    whole = isinstance(default(name), int)
-    number: int | float = 0
-    try:
-        number = int(value) if whole else float(value)
-        fits = number == value and about.low <= number <= about.high
-    except (TypeError, ValueError, OverflowError):
-        fits = False
-    if isinstance(value, bool) or not fits:
-        what, unit = "a whole number" if whole else "a number", f" {about.unit}" if about.unit else ""
-        raise UserError(
-            f"{name}: got {value!r}, it must be {what} from {about.low:g} to {about.high:g}{unit}; "
-            f"{default(name)} is the default"
-        )
-    return number
+    remedy, whole = f"{default(name)} is the default", isinstance(default(name), int)
+    unit = f" {about.unit}" if about.unit else ""
+    return number_between(name, value, about.low, about.high, remedy, whole=whole, unit=unit)
 
 
 @dataclass(frozen=True)
