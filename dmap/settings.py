@@ -22,8 +22,9 @@ from .method.solvers import SOLVERS
 
 Value = str | int | float
 
-STAGES = ("invert", "ascend", "finish")
-"""Where settings act: DMAP Invert, DMAP Optimize and DMAP Decode, or the functions of ``dmap.restoration``."""
+STAGES = ("clean", "invert", "ascend", "finish")
+"""Where settings act: DMAP Clean Photo, DMAP Invert, DMAP Optimize and DMAP Decode, or the functions of
+``dmap.restoration``."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,15 @@ class Settings:
         UserError: for a value out of range, with the setting's name.
     """
 
+    # Before everything
+    clean: str = _setting(
+        "on",
+        "clean",
+        "Take away the noise and the blocks of JPEG that are found in the pixels, so that the ascent begins without "
+        "them and is not held to them. A photograph without either stays as it is.",
+        choices=("on", "off"),
+        in_presets=False,
+    )
     # Inversion
     solver: str = _setting(
         "residual_ddim",
@@ -158,6 +168,15 @@ class Settings:
         low=0.0,
         high=100000.0,
         step=0.5,
+    )
+    scale: str = _setting(
+        "common",
+        "ascend",
+        "The scale of fidelity_weight. common: 240 is careful for every prior, whatever the length of its gradients; "
+        "absolute: the plain factor of the objective, as in workflows from before version 0.2.",
+        choices=("common", "absolute"),
+        advanced=True,
+        in_presets=False,
     )
     rule: str = _setting(
         "adam",
@@ -348,13 +367,6 @@ PRESETS: Mapping[str, Preset] = {
         "A light finish of what another restorer or upscaler made.",
         Settings(strength=0.1, iterations=15, fidelity_weight=320.0, step_size=0.02),
     ),
-    "dmap_guide": Preset(
-        "A careful change with the prior dmap_guide, whose scores move less.", Settings(fidelity_weight=25.0)
-    ),
-    "hybrid prior": Preset(
-        "A careful change with the paper's three quality models at once; a first value.",
-        Settings(fidelity_weight=60.0, step_size=0.02),
-    ),
     # arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
     "paper": Preset(
         "The paper's configuration: EDICT over the full path, 400 network passes an iteration. Slow.",
@@ -370,6 +382,7 @@ PRESETS: Mapping[str, Preset] = {
             shift=0,
             gradient="checkpoint",
             detail="0",
+            clean="off",
         ),
     ),
 }

@@ -34,7 +34,17 @@ class DMAPOptimize(io.ComfyNode):
         return schema(
             node_id="DMAPOptimize",
             display_name=NODE,
-            search_aliases=["restore photo", "enhance", "MAP", "optimise"],
+            search_aliases=[
+                "restore",
+                "denoise",
+                "upscale",
+                "enhance",
+                "restore photo",
+                "deblur",
+                "repair",
+                "optimise",
+                "MAP",
+            ],
             description="Restores a photograph: takes away noise, blur and JPEG blocks, by raising a quality score "
             "while the picture stays faithful. Climbs prior_weight x quality - fidelity_weight x distance in the "
             "noise latent and keeps the best image. If you interrupt it, the graph goes on with the best so far, "
@@ -80,13 +90,14 @@ class DMAPOptimize(io.ComfyNode):
         preset: str = CUSTOM,
         gradient: str = Settings.gradient,
         detail: str = Settings.detail,
+        scale: str = "absolute",  # graphs from before version 0.2 do not say
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
         widgets = {
             "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
             "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
-            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail,
+            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail, "scale": scale,
         }  # fmt: skip
         with images.named_errors(NODE):
             settings = with_preset(preset, "ascend", feather=feather, **widgets)
@@ -154,4 +165,5 @@ def _inputs() -> list[io.Input]:
         preset_input("ascend"),
         widget("gradient", optional=True),
         widget("detail", optional=True),
+        widget("scale", optional=True, before="absolute"),
     ]
