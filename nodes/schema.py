@@ -19,8 +19,14 @@ def schema(*, search_aliases: Sequence[str], **options: Any) -> io.Schema:
 
 
 def widget(
-    name: str, *, id: str = "", optional: bool = False, fold: bool = True, before: Any = None, **others: Any
-) -> io.Input:  # noqa: A002 - the host's word
+    name: str,
+    *,
+    id: str = "",  # noqa: A002 - the host's word
+    optional: bool = False,
+    fold: bool = True,
+    before: Any = None,
+    **others: Any,
+) -> io.Input:
     """The widget of one of dmap's settings; ``others`` replace what the setting says, such as a default.
 
     Args:
