@@ -61,7 +61,7 @@ class DMAPSelfCheck(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, positive: list[Any], vae: Any, image: Tensor, iterations: int) -> io.NodeOutput:
-        checks.noise_table(model, NODE)
+        checks.check_model(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         checks.check_vae(vae, NODE)
         pixels = Photograph(images.from_image_socket(image[:1], NODE, "image"))

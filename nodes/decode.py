@@ -74,8 +74,7 @@ class DMAPDecode(io.ComfyNode):
             progress.update(1, result)
             return images.to_image_socket(result), host.to_vae(latent).cpu()
 
-        tile = path.path.layout.tile // vae.spacial_compression_decode()
-        shown, latent = session.run(path.model, path.positive, session.path_latent(path), body, vae=vae, tile=tile)
+        shown, latent = session.run(path.model, path.positive, session.path_latent(path), body, vae=vae)
         return io.NodeOutput(shown, {"samples": latent})
 
 

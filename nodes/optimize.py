@@ -126,7 +126,6 @@ class DMAPOptimize(io.ComfyNode):
             body,
             vae=vae,
             patchers=problem.patchers(),
-            tile=path.path.layout.tile // vae.spacial_compression_decode(),
         )
         best = replace(path, path=ascent.path.to("cpu"))
         ui = {"text": [climb.summary(ascent)], "dmap_trace": [ascent.trace.to_json()]}

@@ -85,6 +85,10 @@ def nodes_2(server: Server, on: bool) -> None:
 
 QUICK = """photograph => {
   const inner = [...(app.graph.subgraphs?.values() ?? [])].flatMap(graph => graph._nodes);
+  for (const node of inner.filter(node => node.dmapPresets)) {
+    node.disconnectInput(node.inputs.findIndex(input => input.name === 'preset'));
+    node.widgets.find(w => w.name === 'preset').value = 'custom';
+  }
   for (const node of [...app.graph._nodes, ...inner])
     for (const [kind, name, value] of [['LoadImage', 'image', photograph], ['DMAPInvert', 'steps', 1],
         ['DMAPOptimize', 'iterations', 1], ['DMAPTiles', 'tile', 64], ['DMAPTiles', 'overlap', 16]])
