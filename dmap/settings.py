@@ -172,8 +172,8 @@ class Settings:
     scale: str = _setting(
         "common",
         "ascend",
-        "What fidelity_weight counts in. common: 240 is careful for every prior, whatever the length of its gradients; "
-        "absolute: as it stands in the objective, as all workflows had it before version 0.2.",
+        "The scale of fidelity_weight. common: 240 is careful for every prior, whatever the length of its gradients; "
+        "absolute: the plain factor of the objective, as in workflows from before version 0.2.",
         choices=("common", "absolute"),
         advanced=True,
         in_presets=False,
@@ -355,13 +355,6 @@ PRESETS: Mapping[str, Preset] = {
     "after another restorer": Preset(
         "A light finish of what another restorer or upscaler made.",
         Settings(strength=0.1, iterations=15, fidelity_weight=320.0, step_size=0.02),
-    ),
-    "dmap_guide": Preset(
-        "A careful change with the prior dmap_guide, whose scores move less.", Settings(fidelity_weight=25.0)
-    ),
-    "hybrid prior": Preset(
-        "A careful change with the paper's three quality models at once; a first value.",
-        Settings(fidelity_weight=60.0, step_size=0.02),
     ),
     # arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
     "paper": Preset(

@@ -29,7 +29,7 @@ class DMAPDecode(Node):
         return schema(
             node_id="DMAPDecode",
             display_name=NODE,
-            search_aliases=["restored image", "strength", "colour transfer"],
+            search_aliases=["strength", "colour transfer"],
             description="Walks a path from its noise latent to the image and finishes it: strength, colour, mask, "
             "alpha. Changing these does not repeat the ascent.",
             inputs=_inputs(),

@@ -28,7 +28,7 @@ class DMAPInvert(Node):
         return schema(
             node_id="DMAPInvert",
             display_name=NODE,
-            search_aliases=["inversion", "restore photo", "noise latent"],
+            search_aliases=["inversion", "noise latent"],
             description="Walks a photograph's latent back into the model's noise, so exactly that the way forward "
             "returns it. The result is the starting point of DMAP Optimize.",
             inputs=[

@@ -34,7 +34,17 @@ class DMAPOptimize(Node):
         return schema(
             node_id="DMAPOptimize",
             display_name=NODE,
-            search_aliases=["restore photo", "enhance", "MAP", "optimise"],
+            search_aliases=[
+                "restore",
+                "denoise",
+                "upscale",
+                "enhance",
+                "restore photo",
+                "deblur",
+                "repair",
+                "optimise",
+                "MAP",
+            ],
             description="Restores a photograph: takes away noise, blur and JPEG blocks, by raising a quality score "
             "while the picture stays faithful. Climbs prior_weight x quality - fidelity_weight x distance in the "
             "noise latent and keeps the best image. If you interrupt it, the graph goes on with the best so far, "
@@ -159,5 +169,5 @@ def _inputs() -> list[io.Input]:
         preset_input("ascend"),
         widget("gradient", optional=True),
         widget("detail", optional=True),
-        widget("scale", optional=True),
+        widget("scale", optional=True, before="absolute"),
     ]

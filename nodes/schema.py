@@ -125,11 +125,20 @@ def schema(*, search_aliases: Sequence[str], **options: Any) -> io.Schema:
     return io.Schema(**{"category": "DMAP", **options})
 
 
-def widget(name: str, *, id: str = "", optional: bool = False, fold: bool = True, **others: Any) -> io.Input:  # noqa: A002 - the host's word
+def widget(
+    name: str,
+    *,
+    id: str = "",  # noqa: A002 - the host's word
+    optional: bool = False,
+    fold: bool = True,
+    before: Any = None,
+    **others: Any,
+) -> io.Input:
     """The widget of one of dmap's settings; ``others`` replace what the setting says, such as a default.
 
     Args:
         fold: fold it away if the setting is advanced.
+        before: what the page gives to graphs that were saved before there was this widget; the default if None.
     """
     about = describe()[name]
     facts: dict[str, Any] = {"default": default(name), "optional": optional, "tooltip": about.text}
@@ -141,6 +150,8 @@ def widget(name: str, *, id: str = "", optional: bool = False, fold: bool = True
         if about.between_steps:
             facts["round"] = False
         made = (io.Int if isinstance(default(name), int) else io.Float).Input(id, **{**facts, **others})
+    if before is not None:
+        made.extra_dict = {**(made.extra_dict or {}), "dmap_before": before}
     return advanced(made) if fold and about.advanced else made
 
 
