@@ -36,7 +36,6 @@ from .method.judge import Judge
 from .method.latent_prior import LatentPrior
 from .method.objective import Objective
 from .method.path import LatentPath
-from .method.schedule import Schedule
 from .method.solvers import make_solver, round_trip_error
 from .method.trace import Trace
 from .models.diffusion import LatentDiffusion, shipped
@@ -103,7 +102,7 @@ def invert(
     """
     if layout is None:
         layout = Layout() if photograph is None else layout_of(settings, photograph)
-    schedule = Schedule.from_table(model.table, settings.steps, settings.strength, flow=model.flow)
+    schedule = model.schedule(settings.steps, settings.strength)
     solver = make_solver(settings.solver)
     total = solver.inversion_evaluations(schedule.steps) + solver.evaluations * schedule.steps
     tiled, done = tiled_denoiser(model.denoise, layout.tile // model.multiple, layout.overlap // model.multiple), 0

@@ -16,6 +16,7 @@ from ..image.cleaning import clean
 from ..image.files import WITHOUT_ALPHA, read_photograph, write_picture
 from ..method.ascent import Ascent
 from ..models.diffusers_adapter import from_diffusers, load_single_file
+from ..models.diffusers_flows import load_folder
 from ..models.diffusion import LatentDiffusion, shipped
 from ..restoration import DEFAULT_PRIOR, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
@@ -34,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file; needs diffusers and transformers "
-        "(default: the pack's models)",
+        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file, or a folder in diffusers' form of "
+        "Stable Diffusion 3.x, Flux.1 or Z-Image; needs diffusers and transformers (default: the pack's models)",
     )
     parser.add_argument(
         "--prediction", choices=["eps", "v"], default="eps", help="what the checkpoint predicts (default: eps)"
@@ -157,5 +158,7 @@ def _model(options: argparse.Namespace, device: torch.device) -> LatentDiffusion
     dtype = common.DTYPES[options.dtype]
     if options.checkpoint is None:
         return shipped(device, dtype)
+    if options.checkpoint.is_dir():
+        return load_folder(options.checkpoint, device, dtype)
     unet, vae, conditioning = load_single_file(options.checkpoint, dtype=dtype)
     return from_diffusers(unet.to(device), vae.to(device), conditioning, options.prediction)

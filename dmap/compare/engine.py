@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ..method.chain import Chain, checkpoint_calls, keep_activations
-from ..method.schedule import Schedule
 from ..method.solvers import make_solver
 from ..models import load_model
 from ..models.diffusion import shipped
@@ -36,7 +35,7 @@ class ShippedEngine:
         self.fingerprint = checksum(value for network in networks for value in network.state_dict().values())
 
     def chain(self, photograph: Tensor, plan: Plan) -> Chain:
-        schedule = Schedule.from_table(self.models.table, plan.steps, plan.strength)
+        schedule = self.models.schedule(plan.steps, plan.strength)
         path = make_solver(plan.solver).invert(self.models.denoise, schedule, self.models.encode(photograph))
         gradient = keep_activations if photograph[0, 0].numel() <= KEPT_PIXELS else checkpoint_calls
         return Chain(path, self.models.denoise, self.models.decode, gradient)

@@ -13,7 +13,7 @@ from tools.host import workflow
 from tools.host.server import Server
 
 FAMILIES = ["SD3", "SD3.5", "Flux.1 dev", "Flux.1 schnell", "FLUX.2", "Chroma", "Lumina 2", "Z-Image", "Qwen-Image"]
-LINEAR = {"Flux.1 dev": ("double_blocks.0.img_attn.qkv", 384, 128), "Z-Image": ("layers.0.attention.qkv", 768, 256)}
+LINEAR = {"Flux.1 dev": ("double_blocks.0.img_attn.qkv", 384, 128), "Z-Image": ("layers.0.attention.qkv", 1152, 384)}
 each_family = pytest.mark.parametrize("family", FAMILIES)
 
 

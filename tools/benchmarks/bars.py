@@ -26,7 +26,6 @@ from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
 from dmap.method.gradients import ALL, make_gradient
 from dmap.method.objective import Objective
-from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models.diffusion import LatentDiffusion, shipped
 from dmap.priors import PRIORS, Prior, load_prior
@@ -85,7 +84,7 @@ def ascend(
     began = time.process_time()
     with torch.no_grad():
         latent = diffusion.encode(start)
-        schedule = Schedule.from_table(diffusion.table, steps, 0.2)
+        schedule = diffusion.schedule(steps, 0.2)
         path = make_solver("residual_ddim").invert(diffusion.denoise, schedule, latent)
         detail = start - diffusion.decode(latent)
     chain = Chain(path, diffusion.denoise, diffusion.decode, make_gradient("keep", kept=ALL), detail=detail)
