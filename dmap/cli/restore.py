@@ -6,19 +6,17 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ..errors import UserError
-from ..image.cleaning import clean
 from ..image.files import WITHOUT_ALPHA, read_photograph, write_picture
 from ..method.ascent import Ascent
 from ..models.diffusers_adapter import from_diffusers, load_single_file
 from ..models.diffusers_flows import load_folder
 from ..models.diffusion import LatentDiffusion, shipped
-from ..restoration import DEFAULT_PRIOR, finish, frozen_prior, invert, prepare
+from ..restoration import DEFAULT_PRIOR, cleaned, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
 
@@ -44,12 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prior", default=DEFAULT_PRIOR, help=f"quality model to climb (default: {DEFAULT_PRIOR})")
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
-    )
-    parser.add_argument(
-        "--clean",
-        action="store_true",
-        help="first take away the noise and the blocks of JPEG that are found in the pixels; the ascent begins there, "
-        "with all detail (--detail 1, if it is not given), and is held to that",
     )
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {one.text.rstrip('.')}" for name, one in PRESETS.items())
@@ -80,8 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     given = {name: value for name in describe() if (value := getattr(options, name)) is not None}
-    further = {"detail": "1"} if options.clean else {}
-    return Settings(**{**vars(preset(options.preset)), **further, **given})
+    return Settings(**{**vars(preset(options.preset)), **given})
 
 
 @contextlib.contextmanager
@@ -105,10 +96,9 @@ def _run(options: argparse.Namespace) -> int:
     common.check_output(options.output, options.overwrite)
     settings = _settings(options)
     photograph, about = read_photograph(options.input)
-    if options.clean:
-        found = clean(photograph.pixels)
-        photograph = replace(photograph, pixels=found.image)
-        print(f"cleaned: {found.notes[0]}", file=sys.stderr)
+    photograph, found = cleaned(photograph, settings)
+    for note in found:
+        print(f"cleaned: {note}", file=sys.stderr)
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
         print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)

@@ -92,7 +92,8 @@ def shipped(
     network = load_model(denoiser, kind="denoiser", dtype=dtype).requires_grad_(False).to(device)
     assert isinstance(network, LatentDenoiser)
     flow = network.prediction == "flow"
-    table = flow_table() if flow else sigmas_from_betas(scaled_linear_betas())
+    # As precise as a host keeps them.
+    table = flow_table() if flow else sigmas_from_betas(scaled_linear_betas()).float()
 
     def encode(image: Tensor) -> Tensor:
         return autoencoder.encode((image * 2 - 1).to(dtype)).float()
