@@ -61,7 +61,7 @@ class DMAPEncode(io.ComfyNode):
             pixels = photograph.padded(vae.spacial_compression_encode())
         socket = pixels.movedim(1, -1)
         # Of a VAE for videos a batch would be the frames of one.
-        parts = socket.split(1) if features.encodes_frames(vae) else (socket,)
+        parts = torch.split(socket, 1) if features.encodes_frames(vae) else (socket,)
         samples = torch.cat([_encoded(part, vae, tile) for part in parts])
         return io.NodeOutput({"samples": samples, **beside})
 

@@ -38,7 +38,7 @@ def transformer(kind: str) -> Any:
     if kind == "SD3":
         return diffusers.SD3Transformer2DModel(
             sample_size=8, in_channels=4, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=2,
-            joint_attention_dim=96, caption_projection_dim=32, pooled_projection_dim=64, pos_embed_max_size=16,
+            joint_attention_dim=96, caption_projection_dim=32, pooled_projection_dim=64, pos_embed_max_size=32,
         )  # fmt: skip
     if kind == "Flux":
         return diffusers.FluxTransformer2DModel(
@@ -109,11 +109,11 @@ def folder_of(path: Path) -> Path:
 
 def test_the_command_takes_a_folder(tmp_path: Path) -> None:
     """Its own text encoders read the empty text; nothing but the folder is needed."""
-    Image.new("RGB", (70, 66), (90, 120, 60)).save(tmp_path / "in.png")
+    Image.new("RGB", (100, 90), (90, 120, 60)).save(tmp_path / "in.png")
     options = ["--checkpoint", str(folder_of(tmp_path)), "--steps", "1", "--iterations", "1"]
     assert main(["restore", str(tmp_path / "in.png"), str(tmp_path / "out.png"), *options]) == 0
     with Image.open(tmp_path / "out.png") as image:
-        assert image.size == (70, 66)
+        assert image.size == (100, 90)
 
 
 def test_bad_folders_and_classes(tmp_path: Path) -> None:
@@ -124,5 +124,8 @@ def test_bad_folders_and_classes(tmp_path: Path) -> None:
         load_folder(tmp_path)
     with pytest.raises(ValueError, match="AutoencoderKL is not supported"):
         from_flow(vae(), vae(), Conditioning(torch.zeros(1, 1, 1)))
+    model = from_flow(transformer("SD3"), vae(), Conditioning(torch.zeros(1, 7, 96), torch.zeros(1, 64)))
+    with pytest.raises(ValueError, match="at most 64 latent positions"):
+        model.denoise(torch.zeros(1, 4, 66, 66), model.table[100])
     with pytest.raises(ValueError, match="pooled"):
         from_flow(transformer("SD3"), vae(), Conditioning(torch.zeros(1, 7, 96)))

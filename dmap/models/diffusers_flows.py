@@ -28,7 +28,11 @@ SD3, OPTIONAL = "StableDiffusion3Pipeline", ("text_encoder_3", "tokenizer_3")
 
 
 def _sd3(transformer: Any, conditioning: Conditioning) -> Network:
+    most = PATCH * int(transformer.config.pos_embed_max_size)
+
     def network(x: Tensor, timesteps: Tensor) -> Tensor:
+        if max(x.shape[-2:]) > most:
+            raise UserError(f"checkpoint: it knows at most {most} latent positions a side; use tiles")
         context, pooled = _expanded(conditioning, x)
         out: Tensor = transformer(
             hidden_states=x, timestep=timesteps, encoder_hidden_states=context, pooled_projections=pooled
