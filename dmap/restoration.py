@@ -227,6 +227,9 @@ def prepare(
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
     ascent.trace.notes.append(decision.note)
+    warning = decision.strategy.warning(chain.solver, path.schedule.steps)
+    if warning is not None:
+        ascent.trace.notes.append(warning)
     with torch.no_grad():
         ascent.trace.photograph_prior = tiled(backdrop).tolist()
     if settings.prior_weight > 0:
