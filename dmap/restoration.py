@@ -39,7 +39,6 @@ from .method.judge import Judge
 from .method.latent_prior import LatentPrior
 from .method.objective import Objective
 from .method.path import LatentPath
-from .method.schedule import Schedule
 from .method.solvers import make_solver, round_trip_error
 from .method.trace import Trace
 from .models.diffusion import LatentDiffusion, shipped
@@ -123,7 +122,7 @@ def invert(
     """
     if layout is None:
         layout = Layout() if photograph is None else layout_of(settings, photograph)
-    schedule = Schedule.from_table(model.table, settings.steps, settings.strength, flow=model.flow)
+    schedule = model.schedule(settings.steps, settings.strength)
     solver = make_solver(settings.solver)
     total = solver.inversion_evaluations(schedule.steps) + measured * solver.evaluations * schedule.steps
     with torch.no_grad():
@@ -266,6 +265,9 @@ def prepare(
     )
     ascent.trace.memory = decision.note
     ascent.trace.notes += _disagreements(decoded, photograph, objective)
+    warning = decision.strategy.warning(chain.solver, path.schedule.steps)
+    if warning is not None:
+        ascent.trace.notes.append(warning)
     with torch.no_grad():
         ascent.trace.photograph_prior = tiled(backdrop).tolist()
     if settings.prior_weight > 0:

@@ -242,7 +242,7 @@ class Settings:
         "How the gradient passes through the network. Cost of an iteration in its forward passes, for N "
         "solver steps (twice that with edict): auto 3N to 4N, exact, as memory allows; checkpoint 4N, exact, "
         "least memory; keep 3N, exact, most memory; sparse 2N to 2.5N, cosine to exact above 0.99 at the "
-        "default settings; short_chain 2.5N to 3N, above 0.97, better than sparse with edict.",
+        "default settings; short_chain 2.5N to 3N, above 0.97, but not with edict beyond 4 steps.",
         choices=(AUTO_GRADIENT, *GRADIENTS),
         advanced=True,
     )

@@ -178,3 +178,22 @@ def test_bad_values_are_named() -> None:
     assert isinstance(make_gradient("keep", 0), Keep)
     assert make_gradient("keep", 0).kept == ALL
     assert make_gradient("checkpoint", 5).kept == 0
+
+
+def test_a_pair_swaps_roles_and_sparse_keeps_up() -> None:
+    """With an even period one of EDICT's two would never have its Jacobian taken where it moves first."""
+    solver, sparse = make_solver("edict"), make_gradient("sparse")
+    assert sparse.calls(solver, 10) == (12, 8)
+    assert sparse.calls(make_solver("residual_ddim"), 10) == (5, 5)
+    path = invert("edict", 6)
+    _, exact = value_and_gradient(path, network_denoiser(), None)
+    _, gradient = value_and_gradient(path, network_denoiser(), sparse)
+    assert cosine(gradient, exact) > 0.98
+
+
+def test_a_short_chain_of_a_pair_is_warned_of() -> None:
+    short = make_gradient("short_chain")
+    assert short.warning(make_solver("edict"), 4) is None
+    assert short.warning(make_solver("residual_ddim"), 10) is None
+    assert "far from exact with edict and 10 steps" in str(short.warning(make_solver("edict"), 10))
+    assert make_gradient("sparse").warning(make_solver("edict"), 10) is None

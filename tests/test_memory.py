@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dmap.image.layout import Layout
 from dmap.image.tiles import lay_out, tiled_fidelity, tiled_prior
 from dmap.memory import plan as memory
+from dmap.memory.blocks import Denoising
 from dmap.memory.decoding import LEVELS, Decoding
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain
@@ -299,3 +300,54 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
     with pytest.raises(RuntimeError, match="shapes"):
         ascent.run()
     assert ascent.trace.notes == []
+
+
+@pytest.mark.parametrize(("name", "kept"), [("auto", 0), ("keep", 0), ("sparse", 0)])
+def test_no_call_is_kept_where_kept_ones_have_other_values(name: str, kept: int) -> None:
+    """Quantised weights compute a little differently with a gradient: inversion and ascent are to see the same."""
+    latent = latents(1, 4, 48)
+    path = make_solver("residual_ddim").invert(network_denoiser(), Schedule.from_table(TABLE, 3, 0.2), latent)
+    objective = Objective(SmoothnessPrior(), fidelity("mse"), torch.sigmoid(latent[:, :3]), 1.0, 20.0, 0)
+    for keeps in (True, False):
+        decision = memory.plan_path(
+            name, path, Denoising(network_denoiser()), Decoding(picture), objective, 0, lambda _: 2**40, keeps
+        )
+        assert (decision.strategy.kept > 0) == keeps
+        assert keeps or decision.strategy.kept == kept
+
+
+class Deep(torch.nn.Module):
+    """Many blocks, each of which keeps several times what enters it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = torch.nn.ModuleList(
+            torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.Tanh(), torch.nn.Softplus(), torch.nn.SiLU())
+            for _ in range(40)
+        )
+        self.double().requires_grad_(False)
+
+    def forward(self, u: Tensor) -> Tensor:
+        for block in self.blocks:
+            u = u + 0.01 * block(u)
+        return u
+
+
+def test_a_call_that_does_not_fit_is_computed_by_blocks() -> None:
+    """The plan finds out without taking the memory, and says so; with enough of it the call stays whole."""
+    network, latent = Deep(), latents(1, 4, 256)
+
+    def denoise(u: Tensor, sigma: Tensor) -> Tensor:
+        return u - sigma * network(u)
+
+    path = make_solver("residual_ddim").invert(denoise, Schedule.from_table(TABLE, 2, 0.2), latent)
+    objective = Objective(SmoothnessPrior(), fidelity("mse"), torch.sigmoid(latent[:, :3]), 1.0, 20.0, 0)
+    whole = memory.measure(lambda u: denoise(u, path.schedule.sigmas[0]), latent)
+    for free, by_blocks in ((2**40, False), (memory.WORKSPACE + whole.peak // 2, True)):
+        made = memory.plan_path(
+            "auto", path, Denoising(denoise, network), Decoding(picture), objective, 0, lambda _, free=free: free
+        )
+        assert made.denoising is not None
+        assert made.denoising.by_blocks == by_blocks
+        assert ("at once, by blocks" in made.note) == by_blocks
+        assert "more than is free" not in made.note

@@ -40,8 +40,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=Path,
         metavar="FILE",
-        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file; needs diffusers and transformers "
-        "(default: the pack's models)",
+        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file, or a folder in diffusers' form of "
+        "Stable Diffusion 3.x, Flux.1 or Z-Image; needs diffusers and transformers (default: the pack's models)",
     )
     parser.add_argument(
         "--prediction", choices=["eps", "v"], default="eps", help="what the checkpoint predicts (default: eps)"

@@ -14,7 +14,7 @@ from ..memory.decoding import Decoding
 from ..memory.plan import free_bytes
 from ..method.chain import Decoder
 from ..method.denoiser import Denoiser, from_network
-from ..method.schedule import flow_table, scaled_linear_betas, sigmas_from_betas
+from ..method.schedule import Schedule, flow_table, scaled_linear_betas, sigmas_from_betas
 from . import Autoencoder, LatentDenoiser, load_model
 from .denoiser import FLOW_TIME
 
@@ -51,6 +51,14 @@ class LatentDiffusion:
     flow: bool = False
     network: nn.Module | None = None
     keeps: bool = True
+
+    def schedule(self, steps: int, strength: float) -> Schedule:
+        """The levels of a chain; ``Schedule.from_table`` says more.
+
+        Raises:
+            UserError: for values out of range.
+        """
+        return Schedule.from_table(self.table, steps, strength, flow=self.flow)
 
     def denoising(self) -> Denoising:
         """The denoiser at its full memory, for one ascent that may lighten it."""

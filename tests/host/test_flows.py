@@ -10,10 +10,11 @@ from safetensors.torch import save_file
 
 from hostgraphs import read, restore, trace
 from tools.host import workflow
-from tools.host.server import Server
+from tools.host.server import ROOT, Server
 
+WORKFLOWS = ROOT / "workflows"
 FAMILIES = ["SD3", "SD3.5", "Flux.1 dev", "Flux.1 schnell", "FLUX.2", "Chroma", "Lumina 2", "Z-Image", "Qwen-Image"]
-LINEAR = {"Flux.1 dev": ("double_blocks.0.img_attn.qkv", 384, 128), "Z-Image": ("layers.0.attention.qkv", 768, 256)}
+LINEAR = {"Flux.1 dev": ("double_blocks.0.img_attn.qkv", 384, 128), "Z-Image": ("layers.0.attention.qkv", 1152, 384)}
 each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -94,6 +95,26 @@ def test_a_lora_rides_along(server: Server, tools: dict[str, Any], family: str) 
         ends.append([row["objective"][0] for row in rows_])
     assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-3)  # both invert exactly
     assert ends[0][1] != ends[1][1]
+
+
+def test_the_template(server: Server, tools: dict[str, Any], definitions: dict[str, Any]) -> None:
+    """Wired as it is shipped, with a tiny model's three parts in place of the three files."""
+    prompt = workflow.to_prompt(
+        workflow.load(WORKFLOWS / "restore_flow.json"),
+        definitions,
+        {"LoadImage": {"image": "tiny.png"}, "DMAPInvert": {"steps": 1}, "DMAPOptimize": {"iterations": 1}},
+    )
+    loaders = {"UNETLoader": 0, "CLIPTextEncode": 1, "VAELoader": 2}
+    replaced = {key: loaders[node["class_type"]] for key, node in prompt.items() if node["class_type"] in loaders}
+    prompt["100"] = {"class_type": "DMAPTestTinyFlow", "inputs": {"family": "Z-Image"}, "_meta": {"title": "tiny"}}
+    for node in prompt.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list) and value[0] in replaced:
+                node["inputs"][name] = ["100", replaced[value[0]]]
+    kept = {key: node for key, node in prompt.items() if key not in replaced and node["class_type"] != "CLIPLoader"}
+    outputs = server.run(kept)
+    (optimise,) = workflow.nodes_of(kept, "DMAPOptimize")
+    assert len(trace(outputs, optimise)["rows"]) == 2
 
 
 def test_guidance_of_the_conditioning_counts(server: Server, tools: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from tools.host.server import ROOT, Server
 from tools.pages import english, node_pictures, thumbnails
 
 WORKFLOWS = ROOT / "workflows"
-NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
+NEED_CHECKPOINTS = {"restore_flow", "restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
 SELF_CHECK = "self_check"
 SHIPPED = sorted(file.stem for file in WORKFLOWS.glob("*.json"))
 INTERFACE = Path(__file__).with_name("node_interface.json")

@@ -21,7 +21,6 @@ from dmap.method.fidelity import fidelity
 from dmap.method.gradients import ALL, make_gradient
 from dmap.method.objective import Objective
 from dmap.method.path import LatentPath
-from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models.diffusion import LatentDiffusion
 from dmap.priors import Prior
@@ -171,7 +170,7 @@ class Climber:
 
     def _invert(self, photograph: Tensor, configuration: Configuration) -> tuple[Meter, LatentPath]:
         meter = Meter(self.model.denoise)
-        schedule = Schedule.from_table(self.model.table, configuration.steps, configuration.strength)
+        schedule = self.model.schedule(configuration.steps, configuration.strength)
         with torch.no_grad():
             latent = self.model.encode(photograph)
             return meter, make_solver(configuration.solver).invert(meter, schedule, latent)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from dmap.image.files import centre_crop
-from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models import Autoencoder, load_model
 from dmap.models.diffusion import LatentDiffusion, shipped
@@ -35,7 +34,7 @@ ROWS, COLUMNS, STEPS = 2, 4, 50
 
 def round_trip(models: LatentDiffusion, latent: Tensor, solver: str, steps: int, strength: float) -> float:
     """Root mean square of the change by inverting and sampling, relative to the latent's."""
-    made, schedule = make_solver(solver), Schedule.from_table(models.table, steps, strength)
+    made, schedule = make_solver(solver), models.schedule(steps, strength)
     with torch.no_grad():
         back = made.sample(models.denoise, made.invert(models.denoise, schedule, latent))
     return float((back - latent).square().mean().sqrt() / latent.square().mean().sqrt())

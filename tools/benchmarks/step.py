@@ -20,7 +20,6 @@ from dmap.method.fidelity import fidelity
 from dmap.method.gradients import GradientStrategy
 from dmap.method.objective import Objective
 from dmap.method.path import LatentPath
-from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models.diffusers_adapter import ARCHITECTURES, from_diffusers
 from dmap.models.diffusion import LatentDiffusion, shipped
@@ -135,7 +134,7 @@ class Bench:
 
     def invert(self, solver: str = "residual_ddim", steps: int = 4, strength: float = 0.2) -> LatentPath:
         """The photographs' path; the nodes' defaults."""
-        schedule = Schedule.from_table(self.model.table, steps, strength)
+        schedule = self.model.schedule(steps, strength)
         with torch.no_grad():
             return make_solver(solver).invert(self.model.denoise, schedule, self.model.encode(self.photographs))
 

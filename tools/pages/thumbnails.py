@@ -25,6 +25,7 @@ PAIRS = {"compare_settings": ("Save gentle", ("gentle", "strong"))}
 """The node that saves the first picture, and what to write on both, where that is not the photograph."""
 CARDS = {
     "restore_sd15": ("Stable Diffusion 1.5", "needs an SD 1.x checkpoint"),
+    "restore_flow": ("Z-Image, FLUX.2, SD 3.5 ...", "needs a flow model's three files"),
     "restore_sdxl": ("Stable Diffusion XL", "needs an SDXL checkpoint"),
     "self_check": ("Does it work here?", "a report of exactness, speed and memory"),
     "restore_hybrid_prior": ("MS-LIQE + MUSIQ + CLIP-IQA", "needs SD 1.x, pyiqa and its weights"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +132,7 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
 def train_on(
     objective: Objective,
     name: str,
-    config: dict[str, str],
+    config: dict[str, Any],
     photos: Path,
     out: Path,
     settings: LoopSettings,

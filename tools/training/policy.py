@@ -19,7 +19,6 @@ from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain, keep_activations
 from dmap.method.fidelity import fidelity
 from dmap.method.objective import Objective
-from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
 from dmap.models import QualityNet, save_model
 from dmap.models.diffusion import LatentDiffusion, shipped
@@ -97,7 +96,7 @@ def ascend(network: nn.Module, diffusion: LatentDiffusion, images: Tensor, fidel
     prior = OwnQuality.of(network)
     with torch.no_grad():
         latent = diffusion.encode(images)
-        schedule = Schedule.from_table(diffusion.table, STEPS, STRENGTH)
+        schedule = diffusion.schedule(STEPS, STRENGTH)
         path = make_solver("residual_ddim").invert(diffusion.denoise, schedule, latent)
         detail = images - diffusion.decode(latent)
     objective = Objective(prior, fidelity("nlpd_colour"), images, 1.0, fidelity_weight, shift=8)

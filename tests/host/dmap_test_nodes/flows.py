@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ import comfy.model_management
 import comfy.model_patcher
 import comfy.sd
 import comfy.supported_models
+import folder_paths
 import torch
 from comfy.ldm.chroma.model import ChromaParams
 from comfy.ldm.flux.model import FluxParams
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.wan.vae import WanVAE
 from comfy_api.latest import io, ui
+from safetensors.torch import save_file
 
 from .networks import VAE, randomise
 
@@ -50,7 +53,7 @@ _LUMINA = {
     "axes_lens": [64, 64, 64], "rope_theta": 10000.0, "ffn_dim_multiplier": 4.0,
 }  # fmt: skip
 _ZIMAGE = {
-    **_LUMINA, "dim": 256, "n_heads": 4, "n_kv_heads": 4, "rope_theta": 256.0, "ffn_dim_multiplier": 8 / 3,
+    **_LUMINA, "dim": 384, "n_heads": 6, "n_kv_heads": 6, "rope_theta": 256.0, "ffn_dim_multiplier": 8 / 3,
     "z_image_modulation": True, "time_scale": 1000.0, "pad_tokens_multiple": 32,
 }  # fmt: skip
 _QWEN = {
@@ -143,14 +146,26 @@ class TinyFlow(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="DMAPTestTinyFlow",
-            inputs=[io.Combo.Input("family", options=list(FAMILIES))],
+            inputs=[
+                io.Combo.Input("family", options=list(FAMILIES)),
+                io.String.Input("file", default="", optional=True, tooltip="Written as a checkpoint, if named."),
+            ],
             outputs=[io.Model.Output("model"), io.Conditioning.Output("positive"), io.Vae.Output("vae")],
         )
 
     @classmethod
-    def execute(cls, family: str) -> io.NodeOutput:
+    def execute(cls, family: str, file: str = "") -> io.NodeOutput:
         found = FAMILIES[family]
-        return io.NodeOutput(model_of(found), text_of(found), vae_of(found))
+        model, vae = model_of(found), vae_of(found)
+        if file:
+            parts = {"model.diffusion_model.": model.model.diffusion_model, "first_stage_model.": vae.first_stage_model}
+            tensors = {
+                prefix + key: value.detach().clone().contiguous()
+                for prefix, module in parts.items()
+                for key, value in module.state_dict().items()
+            }
+            save_file(tensors, os.path.join(folder_paths.get_output_directory(), file))
+        return io.NodeOutput(model, text_of(found), vae)
 
 
 class FlowFacts(io.ComfyNode):

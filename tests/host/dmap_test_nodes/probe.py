@@ -15,6 +15,7 @@ def probe(
     decode: Callable[[Tensor], Tensor],
     table: Tensor,
     latent: Tensor,
+    flow: bool = False,
 ) -> dict[str, Tensor]:
     """Denoised predictions at three levels, the inverted latents of both solvers, decoded image and gradient.
 
@@ -28,8 +29,9 @@ def probe(
     with torch.no_grad():
         for position in (100, 500, 900):
             sigma = table[position]
-            found[f"denoised at {position}"] = denoise(latent + float(sigma) * noise, sigma)
-        schedule = schedules.Schedule.from_table(table, 2, 0.4)
+            signal = 1 - float(sigma) if flow else 1.0
+            found[f"denoised at {position}"] = denoise(signal * latent + float(sigma) * noise, sigma)
+        schedule = schedules.Schedule.from_table(table, 2, 0.4, flow=flow)
         paths = {
             name: solvers.make_solver(name).invert(denoise, schedule, latent) for name in ("residual_ddim", "edict")
         }

@@ -41,7 +41,7 @@ class Probe(io.ComfyNode):
         package = session.__name__.removesuffix(".nodes.host.session") + ".dmap"
 
         def body(host: Any) -> dict[str, torch.Tensor]:
-            return probe(package, host.model.denoise, host.model.decode, host.model.table, host.latent)
+            return probe(package, host.model.denoise, host.model.decode, host.model.table, host.latent, host.model.flow)
 
         found = session.run(model, positive, latent["samples"], body, vae=vae)
         text = {"context": positive[0][0], "pooled": positive[0][1].get("pooled_output")}
