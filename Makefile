@@ -45,10 +45,13 @@ types: setup
 	mkdir -p .cache/types && ln -sfn ../.. .cache/types/comfyui_dmap
 	MYPYPATH=.cache/types $(PY) -m mypy -p comfyui_dmap.nodes
 
+# JOBS processes test file by file, each with a host of its own; the networks are too small for more than one thread.
 # The second run gives the host what young ones do differently: paged weights, operations without a gradient, ...
+JOBS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses=$(JOBS) --dist=loadfile
 test: lint
-	$(PY) -m pytest tests
-	DMAP_YOUNG_HOST=1 $(PY) -m pytest -m "not slow" tests/host/test_young_host.py tests/host/test_workflows.py \
+	$(PYTEST) --cov --cov-report=term:skip-covered tests
+	DMAP_YOUNG_HOST=1 $(PYTEST) -m "not slow" tests/host/test_young_host.py tests/host/test_workflows.py \
 		tests/host/test_models.py tests/host/test_control.py
 
 # PHOTOS: a folder with the held-out photographs; NIQE_PARAMETERS: pyiqa's niqe_modelparameters.mat, else NIQE is left out.

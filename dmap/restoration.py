@@ -2,6 +2,7 @@
 
 The nodes, the command and ``restore`` are the same calls in this order:
 
+    photograph, notes = cleaned(photograph, settings)
     path, error = invert(model, model.encode(photograph.padded(model.multiple)), settings, photograph)
     ascent = prepare(model, path, prior, settings)
     ascent.run()
@@ -21,12 +22,13 @@ from torch import Tensor
 
 from .degradations import Composed, Degradation, Inpaint
 from .errors import UserError
+from .image.cleaning import clean
 from .image.detail import with_detail
 from .image.files import About, photograph_of, read_photograph, write_picture
 from .image.finish import return_detail, transfer_colour
 from .image.layout import Layout
 from .image.photograph import Photograph
-from .image.regions import Region, feathered, on_latent
+from .image.regions import Region, blend, feathered, on_latent
 from .image.tiles import lay_out, tiled_denoiser, tiled_fidelity, tiled_prior
 from .memory.plan import plan_path
 from .method.ascent import Ascent, AscentSettings
@@ -40,11 +42,11 @@ from .method.schedule import Schedule
 from .method.solvers import make_solver, round_trip_error
 from .method.trace import Trace
 from .models.diffusion import LatentDiffusion, shipped
-from .priors import Prior, WeightStore, check_gradient, load_prior
+from .priors import CAREFUL, Prior, WeightStore, check_gradient, load_prior
 from .settings import Settings, Value
 
 DEFAULT = Settings()
-DEFAULT_PRIOR = "dmap_quality"
+DEFAULT_PRIOR = "dmap_guide"
 NEEDS_PHOTOGRAPH = "it needs the photograph, which this path does not know"
 
 
@@ -75,6 +77,20 @@ class Safeguards:
 def layout_of(settings: Settings, photograph: Photograph) -> Layout:
     """How a photograph lies on the latent grid, and the tiles that the settings want."""
     return photograph.layout(settings.tile, settings.overlap or settings.tile // 8)
+
+
+def cleaned(photograph: Photograph, settings: Settings = DEFAULT) -> tuple[Photograph, tuple[str, ...]]:
+    """The photograph without the noise and the blocks that are found in it, if the settings want it so.
+
+    Where its mask is 0 it stays as it is.
+
+    Returns:
+        It, and what was found in each image, in words.
+    """
+    if settings.clean == "off":
+        return photograph, ()
+    found = clean(photograph.shown)
+    return replace(photograph, pixels=blend(photograph.mask, found.image, photograph.pixels)), found.notes
 
 
 def invert(
@@ -163,18 +179,24 @@ def prepare(
     assert backdrop is not None
     mask = None if photograph is None else photograph.mask
     tiled = tiled_prior(prior, layout)
+    unit = prior.info.careful_weight
     objective = Objective(
         tiled,
         tiled_fidelity(fidelity(settings.fidelity), layout),
         backdrop if observed is None else observed.to(model.device),
         settings.prior_weight,
-        settings.fidelity_weight,
+        settings.fidelity_weight * (unit / CAREFUL if settings.scale == "common" else 1.0),
         settings.shift,
         settings.seed,
         degradation=_with_holes(degradation, photograph),
         mask=mask,
         regions=[
-            replace(region, prior=tiled if region.prior is prior else tiled_prior(region.prior, layout))
+            replace(
+                region,
+                prior=tiled if region.prior is prior else tiled_prior(region.prior, layout),
+                # The fidelity has one weight: a model with longer gradients than the prior's counts for less.
+                weight=region.weight * (unit / region.prior.info.careful_weight if settings.scale == "common" else 1.0),
+            )
             for region in regions
         ],
         backdrop=backdrop,
@@ -338,6 +360,7 @@ def restore(
     settings = replace(settings, **overrides)  # type: ignore[arg-type]  # Settings checks the values
     photograph, about = _opened(image)
     photograph = replace(photograph, known=known, mask=None if mask is None else feathered(mask, settings.feather))
+    photograph, notes = cleaned(photograph, settings)
     diffusion = shipped() if model is None else model
     photograph = photograph.to(diffusion.device)
     climbed = frozen_prior(prior, diffusion.device, weights)
@@ -345,6 +368,7 @@ def restore(
         latent = diffusion.encode(photograph.padded(diffusion.multiple))
     path, _ = invert(diffusion, latent, settings, photograph)
     ascent = prepare(diffusion, path, climbed, settings, degradation=degradation)
+    ascent.trace.notes[:0] = notes
     ascent.run(callback)
     restored, _ = finish(diffusion, ascent.path, settings)
     return Restored(restored, ascent.trace, ascent.path, about)

@@ -22,8 +22,9 @@ from .method.solvers import SOLVERS
 
 Value = str | int | float
 
-STAGES = ("invert", "ascend", "finish")
-"""Where settings act: DMAP Invert, DMAP Optimize and DMAP Decode, or the functions of ``dmap.restoration``."""
+STAGES = ("clean", "invert", "ascend", "finish")
+"""Where settings act: DMAP Clean Photo, DMAP Invert, DMAP Optimize and DMAP Decode, or the functions of
+``dmap.restoration``."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,15 @@ class Settings:
         UserError: for a value out of range, with the setting's name.
     """
 
+    # Before everything
+    clean: str = _setting(
+        "on",
+        "clean",
+        "Take away the noise and the blocks of JPEG that are found in the pixels, so that the ascent begins without "
+        "them and is not held to them. A photograph without either stays as it is.",
+        choices=("on", "off"),
+        in_presets=False,
+    )
     # Inversion
     solver: str = _setting(
         "residual_ddim",
@@ -154,6 +164,15 @@ class Settings:
         low=0.0,
         high=100000.0,
         step=0.5,
+    )
+    scale: str = _setting(
+        "common",
+        "ascend",
+        "What fidelity_weight counts in. common: 240 is careful for every prior, whatever the length of its gradients; "
+        "absolute: as it stands in the objective, as all workflows had it before version 0.2.",
+        choices=("common", "absolute"),
+        advanced=True,
+        in_presets=False,
     )
     rule: str = _setting(
         "adam",
@@ -359,6 +378,7 @@ PRESETS: Mapping[str, Preset] = {
             shift=0,
             gradient="checkpoint",
             detail="0",
+            clean="off",
         ),
     ),
 }

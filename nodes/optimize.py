@@ -78,13 +78,14 @@ class DMAPOptimize(io.ComfyNode):
         preset: str = CUSTOM,
         gradient: str = Settings.gradient,
         detail: str = Settings.detail,
+        scale: str = "absolute",  # graphs from before version 0.2 do not say
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
         widgets = {
             "iterations": iterations, "prior_weight": prior_weight, "fidelity": fidelity,
             "fidelity_weight": fidelity_weight, "rule": rule, "step_size": step_size, "target_score": target_score,
-            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail,
+            "shift": shift, "seed": seed, "gradient": gradient, "detail": detail, "scale": scale,
         }  # fmt: skip
         with images.named_errors(NODE):
             settings = with_preset(preset, "ascend", feather=feather, **widgets)
@@ -150,4 +151,5 @@ def _inputs() -> list[io.Input]:
         preset_input("ascend"),
         widget("gradient", optional=True),
         widget("detail", optional=True),
+        widget("scale", optional=True),
     ]

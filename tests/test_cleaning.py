@@ -134,6 +134,16 @@ def test_the_quality_and_the_grid_are_found(clean: Tensor, quality: int, corner:
     assert (found.top, found.left) == (-corner[0] % 8, -corner[1] % 8)
 
 
+def test_blocks_that_run_into_black_or_white_hide_no_quality(clean: Tensor) -> None:
+    """What the decoder cuts off moves coefficients from their multiples."""
+    harsh = (2.2 * (clean - 0.45) + 0.45).clamp(0, 1)
+    found = find_compression(jpeg(harsh, 20))
+    assert found is not None
+    assert torch.equal(found.luminance, standard_steps(20)[0])
+    assert find_compression(harsh) is None
+    assert find_compression((harsh > 0.5).float()) is None  # nothing is left to look at
+
+
 def test_what_was_never_compressed_shows_no_blocks(clean: Tensor) -> None:
     assert find_compression(clean) is None
     assert find_compression(gaussian_noise(clean, 0.04, generator())) is None

@@ -60,7 +60,7 @@ def test_a_clean_start_is_told_and_taken(photo: Path, capsys: pytest.CaptureFixt
     noisy, out = photo.with_name("noisy.png"), photo.with_name("cleaned.png")
     clean = read_photograph(ROOT / "workflows" / "dmap_sample_clean.png")[0].pixels[..., 60:160, 60:160]
     write_picture(gaussian_noise(clean, 0.08, torch.Generator().manual_seed(0)), noisy)
-    assert main(["restore", str(noisy), str(out), *QUICK, "--clean", "--fidelity-weight", "1000"]) == 0
+    assert main(["restore", str(noisy), str(out), *QUICK, "--fidelity-weight", "1000"]) == 0
     assert "cleaned: noise of" in capsys.readouterr().err
     assert psnr(read_photograph(out)[0].pixels, clean) > psnr(read_photograph(noisy)[0].pixels, clean) + 3
 

@@ -1,5 +1,6 @@
 """The evidence: methods, statistics and the command, on small pictures for few iterations."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,13 +74,15 @@ def test_every_degradation_changes_the_picture_and_the_stronger_one_more() -> No
         assert 0 < errors[weak] < errors[strong], (weak, strong)
 
 
-def test_the_interval_holds_the_mean_and_shrinks() -> None:
-    values = torch.randn(400, generator=torch.Generator().manual_seed(0)) + 2
-    low, high = tables.interval(values)
+def test_the_interval_is_over_photographs() -> None:
+    """Cells of one photograph say the same: twice as many of them leave the interval as it is."""
+    values = torch.randn(40, generator=torch.Generator().manual_seed(0)) + 2
+    alone = {str(index): [float(value)] for index, value in enumerate(values)}
+    low, high = tables.interval(alone)
     assert low < float(values.mean()) < high
-    assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.25)
-    few_low, few_high = tables.interval(values[:20])
-    assert few_high - few_low > 2 * (high - low)
+    assert high - low == pytest.approx(2 * 2.02 / 40**0.5 * float(values.std()), rel=0.15)
+    assert tables.interval({name: value * 2 for name, value in alone.items()}) == (low, high)
+    assert all(map(math.isnan, tables.interval({"one": [1.0, 2.0, 3.0, 4.0]})))
 
 
 def _rows() -> list[tables.Row]:
@@ -100,7 +103,7 @@ def _rows() -> list[tables.Row]:
 def test_differences_are_paired_and_marked_by_direction() -> None:
     text = tables.differences(_rows(), "a")
     assert "| noise | b | +0.100 (+0.100 to +0.100) **+** | +2.00 (+2.00 to +2.00) **-** |" in text
-    assert tables.pairs(_rows(), "b", "a", "ssim").tolist() == pytest.approx([0.1] * 10)
+    assert [value for (value,) in tables.pairs(_rows(), "b", "a", "ssim").values()] == pytest.approx([0.1] * 10)
 
 
 def test_comparison_at_equal_score_interpolates() -> None:

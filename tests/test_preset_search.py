@@ -11,8 +11,8 @@ import torch
 from dmap.settings import PRESETS
 from tools.benchmarks import presets
 from tools.benchmarks.evidence.judges import Judges
+from tools.benchmarks.evidence.methods import Tools
 from tools.benchmarks.evidence.store import Store
-from tools.benchmarks.restore import Models
 from tools.demo import CLEAN
 from toys import photograph
 
@@ -55,15 +55,15 @@ def test_the_choice_is_the_judges_among_what_keeps_ssim() -> None:
 
 
 def test_a_setting_is_tried_measured_and_kept(tmp_path: Path) -> None:
-    models, judges, store = Models(), Judges(), Store(tmp_path)
-    method = replace(presets.settings("gentle photo")[presets.NOW], iterations=1, steps=1)
+    shipped, judges, store = Tools(), Judges(), Store(tmp_path)
+    how = replace(presets.settings("gentle photo")[presets.NOW], iterations=1, steps=1)
     calls: list[str] = []
 
     def compute() -> list[presets.Row]:
         calls.append("computed")
-        return presets.tried(models, judges, "gentle photo", method, [CLEAN], 176)
+        return presets.tried(shipped, judges, "gentle photo", how, [CLEAN], 176)
 
-    found = {presets.INPUT: presets.tried(models, judges, "gentle photo", None, [CLEAN], 176)}
+    found = {presets.INPUT: presets.tried(shipped, judges, "gentle photo", None, [CLEAN], 176)}
     found |= {name: store.rows("one", compute) for name in (presets.NOW, "the same again")}
     assert calls == ["computed"]
     assert found[presets.NOW] == found["the same again"]

@@ -18,6 +18,10 @@ import dmap
 from dmap.cli import main
 from dmap.image.files import About, read_photograph, write_picture
 from dmap.image.photograph import Photograph
+from dmap.priors import CAREFUL
+from dmap.priors.compose import MixedPrior
+from dmap.priors.guide import CAREFUL_WEIGHT
+from dmap.restoration import cleaned, invert, prepare
 from toys import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +57,7 @@ def test_the_command_and_the_library_give_the_same_bytes(photo: Path) -> None:
 
 def test_the_padding_is_not_scored(photo: Path) -> None:
     """The prior sees the photograph's own pixels: its first score is that of the round trip cut to their size."""
-    restored = dmap.restore(photo, **{**QUICK, "shift": 0, "detail": "0"})
+    restored = dmap.restore(photo, prior="dmap_quality", **{**QUICK, "shift": 0, "detail": "0", "clean": "off"})
     model, prior = dmap.shipped(), dmap.load_prior("dmap_quality")
     y = read_photograph(photo)[0]
     with torch.no_grad():
@@ -71,6 +75,36 @@ def test_only_what_the_mask_allows_changes(photo: Path) -> None:
     assert not torch.equal(image[:, :3, 30:50, 30:50], y.pixels[..., 30:50, 30:50])
 
 
+def test_cleaning_keeps_to_the_mask_and_can_be_left_out() -> None:
+    noise = 0.06 * torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    noisy = (photograph(1, 96).float() + noise).clamp(0, 1)
+    mask = torch.zeros(1, 1, 96, 96)
+    mask[..., :48] = 1
+    one = dmap.Photograph.of(noisy)
+    with_mask, notes = cleaned(replace(one, mask=mask))
+    assert notes[0].startswith("noise of")
+    assert torch.equal(with_mask.pixels[..., 48:], noisy[..., 48:])
+    assert not torch.equal(with_mask.pixels[..., :48], noisy[..., :48])
+    assert cleaned(one, dmap.Settings(clean="off")) == (one, ())
+
+
+def test_a_fidelity_weight_means_the_same_for_every_prior() -> None:
+    """On the common scale the objective's weight is in proportion to what a careful ascent of the prior asks for."""
+    y, model = photograph(1, 96).float(), dmap.shipped()
+    weights = {}
+    for name in ("dmap_quality", "dmap_guide"):
+        prior = dmap.load_prior(name).eval().requires_grad_(False)
+        for scale in ("common", "absolute"):
+            settings = dmap.Settings(steps=1, fidelity_weight=120.0, scale=scale)
+            path, _ = invert(model, model.encode(y), settings, dmap.Photograph(y))
+            weights[name, scale] = prepare(model, path, prior, settings).objective.fidelity_weight
+    assert weights["dmap_quality", "common"] == weights["dmap_quality", "absolute"] == 120
+    assert weights["dmap_guide", "absolute"] == 120
+    assert weights["dmap_guide", "common"] == pytest.approx(120 * CAREFUL_WEIGHT / CAREFUL)
+    mixed = MixedPrior([dmap.load_prior(name) for name in ("dmap_quality", "dmap_guide")], [1, 3])
+    assert mixed.info.careful_weight == pytest.approx((CAREFUL + 3 * CAREFUL_WEIGHT) / 4)
+
+
 def test_a_batch_of_tensors_is_each_alone() -> None:
     both = photograph(2, 72).float()
     together = dmap.restore(both, **QUICK).image
@@ -79,7 +113,7 @@ def test_a_batch_of_tensors_is_each_alone() -> None:
 
 
 def test_wrong_words_are_named(photo: Path) -> None:
-    with pytest.raises(dmap.UserError, match="there is no strenght; choose of solver"):
+    with pytest.raises(dmap.UserError, match="there is no strenght; choose of clean, solver"):
         dmap.restore(photo, strenght=0.2)
     with pytest.raises(dmap.UserError, match="there is no such file"):
         dmap.restore(photo.with_name("nothing.png"))

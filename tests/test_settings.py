@@ -14,14 +14,14 @@ from dmap.settings import STAGES, default, describe, preset
 from tools.pages import settings as settings_page
 
 INTERFACE = json.loads((Path(__file__).parent / "host" / "node_interface.json").read_text(encoding="utf-8"))
-NODES = {"invert": "DMAPInvert", "ascend": "DMAPOptimize", "finish": "DMAPDecode"}
+NODES = {"clean": "DMAPCleanPhoto", "invert": "DMAPInvert", "ascend": "DMAPOptimize", "finish": "DMAPDecode"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_nodes_widgets_have_the_settings_defaults(stage: str) -> None:
     widgets = {name: (value, choices) for name, _, value, choices in INTERFACE[NODES[stage]]["inputs"]}
     for name, about in describe().items():
-        if about.stage == stage and name not in ("tile", "overlap"):  # those come by DMAP Tiles
+        if about.stage == stage and name not in ("tile", "overlap", "clean"):  # DMAP Tiles, DMAP Clean Photo
             value, choices = widgets[about.widget or name]
             assert value == default(name), name
             assert choices is None or tuple(choices) == about.choices, name

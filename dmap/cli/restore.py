@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,10 +15,9 @@ from ..batch import Shard
 from ..errors import UserError
 from ..folders import Event, Options, RestoreRecipe, find, restore_all
 from ..folders.listing import is_many
-from ..image.cleaning import clean
 from ..image.files import DEEP, WITHOUT_ALPHA, WRITABLE, read_photograph, write_picture
 from ..method.ascent import Ascent
-from ..restoration import DEFAULT_PRIOR, finish, frozen_prior, invert, prepare
+from ..restoration import DEFAULT_PRIOR, cleaned, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
 
@@ -47,12 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prior", default=DEFAULT_PRIOR, help=f"quality model to climb (default: {DEFAULT_PRIOR})")
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
-    )
-    parser.add_argument(
-        "--clean",
-        action="store_true",
-        help="first take away the noise and the blocks of JPEG that are found in the pixels; the ascent begins there, "
-        "with all detail (--detail 1, if it is not given), and is held to that",
     )
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {one.text.rstrip('.')}" for name, one in PRESETS.items())
@@ -95,8 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     given = {name: value for name in describe() if (value := getattr(options, name)) is not None}
-    further = {"detail": "1"} if options.clean else {}
-    return Settings(**{**vars(preset(options.preset)), **further, **given})
+    return Settings(**{**vars(preset(options.preset)), **given})
 
 
 @contextlib.contextmanager
@@ -136,7 +127,7 @@ def _many(options: argparse.Namespace) -> int:
         raise UserError(f"{options.output}: it is no folder; choose another name for the results")
     recipe = RestoreRecipe(
         _settings(options), options.prior, () if options.weights is None else (str(options.weights.absolute()),),
-        common.model_of(options), options.clean,
+        common.model_of(options),
     )  # fmt: skip
     how = Options(
         Shard() if options.shard is None else Shard.of(options.shard),
@@ -226,10 +217,9 @@ def _one(options: argparse.Namespace) -> int:
         print(f"{source}: {note}", file=sys.stderr)
     if about.bits == 16 and options.output.suffix.lower() not in DEEP:
         print(f"{options.output}: it holds 8 bits a channel of 16; .png and .tif keep them", file=sys.stderr)
-    if options.clean:
-        found = clean(photograph.pixels)
-        photograph = replace(photograph, pixels=found.image)
-        print(f"cleaned: {found.notes[0]}", file=sys.stderr)
+    photograph, found = cleaned(photograph, settings)
+    for note in found:
+        print(f"cleaned: {note}", file=sys.stderr)
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
         print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)

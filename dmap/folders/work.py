@@ -16,7 +16,6 @@ from torch import Tensor
 
 from .. import __version__, fingerprint
 from ..batch import Failure, Place, Report, Work
-from ..image.cleaning import clean
 from ..image.files import DEEP, WITHOUT_ALPHA, About, read_photograph, write_picture
 from ..memory.plan import is_out_of_memory
 from ..method.ascent import Ascent
@@ -42,14 +41,12 @@ class RestoreRecipe:
         prior: name of the quality model to climb.
         weights: folders with weights of quality models and prior files.
         model: the diffusion model.
-        clean: whether noise and blocks of JPEG are taken away first.
     """
 
     settings: Settings
     prior: str
     weights: tuple[str, ...] = ()
     model: ModelChoice = SHIPPED
-    clean: bool = False
 
     def load(self, device: str) -> tuple[LatentDiffusion, Prior]:
         """The diffusion model and the prior. Raises UserError if one cannot be loaded."""
@@ -71,7 +68,6 @@ class RestoreRecipe:
             "model_weights": fingerprint.of_weights(model.modules),
             "prediction": self.model.prediction,
             "dtype": self.model.dtype,
-            "clean": self.clean,
         }
 
 
@@ -112,18 +108,13 @@ class _Restorer:
         photograph, about = read_photograph(source)
         line["input"]["sha256"] = fingerprint.of_file(source)
         notes, suffix = list(about.notes), Path(target).suffix.lower()
-        pixels = photograph.pixels
-        if self.recipe.clean:
-            found = clean(pixels)
-            pixels = found.image
-            notes.append(f"cleaned: {found.notes[0]}")
         if photograph.alpha is not None and suffix in WITHOUT_ALPHA:
             notes.append("JPEG holds no alpha channel, it is left out; .png keeps it")
         if about.bits == 16 and suffix not in DEEP:
             notes.append(f"{suffix} holds 8 bits a channel of 16; .png and .tif keep them")
         line["notes"] = notes
-        image = pixels if photograph.alpha is None else torch.cat([pixels, photograph.alpha], dim=1)
-        return _Read(image, about, line)
+        parts = [x for x in (photograph.pixels, photograph.alpha) if x is not None]
+        return _Read(torch.cat(parts, dim=1), about, line)
 
     def _restore(self, group: list[_Read], targets: list[str], report: Report) -> None:
         """Restore photographs of one size together; if that fails, one after another."""

@@ -88,16 +88,19 @@ def find_compression(photograph: Tensor) -> Compression | None:
     """The compression of one photograph (1, 3, h, w) in [0, 1], or None without a sign of any.
 
     The quality and the grid of highest likelihood, for the standard tables: a coefficient of size c has a density of
-    one over the step if anything is as likely, and of a narrow bell at its multiple if it was quantised.
+    one over the step if anything is as likely, and of a narrow bell at its multiple if it was quantised. Blocks where
+    the decoder has cut values off at black or white do not count: their coefficients are anywhere.
     """
     if min(photograph.shape[-2:]) < 4 * BLOCK:
         return None
     luminance = _to_ycbcr(photograph)[:, :1]
+    cut_off = ((photograph <= 0) | (photograph >= 1)).any(dim=1, keepdim=True).to(photograph)
     tables = torch.stack([standard_steps(quality)[0] for quality in QUALITIES]).to(photograph)[:, 1:]
     best: tuple[float, int, int, int] = (EVIDENCE, 0, 0, -1)
     for top, left in _grids(luminance):
         coefficients = nn.functional.conv2d(luminance[..., top:, left:], basis(BLOCK, luminance), stride=BLOCK)
-        values = coefficients.flatten(2)[0, 1:]
+        whole = nn.functional.max_pool2d(cut_off[..., top:, left:], BLOCK).flatten() == 0
+        values = coefficients.flatten(2)[0, 1:, whole]
         frequency, block = (values.abs() > 1.5).nonzero(as_tuple=True)
         if len(frequency) < FEWEST:
             continue

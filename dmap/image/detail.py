@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..method.chain import Decoder
 from ..method.path import LatentPath
+from .noise import estimate_noise
 from .photograph import Photograph
 
 AUTO = "auto"
@@ -23,22 +24,8 @@ LEAST_LIMIT, MOST = 0.25, 0.75
 """What "auto" takes at most: of a photograph with strong blocks of JPEG, and of one without any.
 
 Blocks are no noise, and the autoencoder loses some of them as well (docs/evidence.md has the measurement)."""
-
-
-def noise_deviation(image: Tensor) -> Tensor:
-    """Standard deviation of white noise in each image, (B,), from the median of the finest diagonal differences.
-
-    Donoho and Johnstone (1994): structure is rare among the finest Haar coefficients, and so the median of their
-    magnitudes is that of the noise alone, 0.6745 of its deviation.
-
-    Args:
-        image: (B, 3, h, w), sides at least 2; each colour has its own noise, and the root mean square is returned.
-    """
-    height, width = (side - side % 2 for side in image.shape[-2:])
-    even, odd = image[..., 0:height:2, :width], image[..., 1:height:2, :width]
-    diagonal = (even[..., 0::2] - even[..., 1::2] - odd[..., 0::2] + odd[..., 1::2]) / 2
-    deviation = diagonal.abs().flatten(2).median(dim=2).values / 0.6745
-    return deviation.square().mean(dim=1).sqrt()
+FAINT, NO_BLOCKS = 0.6, 0.2
+"""Noise, of 255, and ``blockiness`` below which a photograph has none to speak of."""
 
 
 def _steps(lines: Tensor) -> Tensor:
@@ -76,11 +63,15 @@ def blockiness(image: Tensor) -> Tensor:
 
 
 def largest_share(photograph: Tensor) -> Tensor:
-    """The most that "auto" takes of each photograph (B, 3, h, w): (B,), ``MOST`` down to ``LEAST_LIMIT`` with blocks.
+    """The most that "auto" takes of each photograph (B, 3, h, w): (B,), in [``LEAST_LIMIT``, 1].
 
-    The line is fitted to the best share of JPEG qualities from 15 to 85 on photographs for tuning.
+    All of it where there is next to no noise and no block, as in what DMAP Clean Photo gives; else ``MOST`` down to
+    ``LEAST_LIMIT`` with blocks. The line is fitted to the best share of JPEG qualities from 15 to 85 on photographs for
+    tuning.
     """
-    return (1 - 0.75 * blockiness(photograph)).clamp(LEAST_LIMIT, MOST)
+    blocks = blockiness(photograph)
+    spotless = (255 * estimate_noise(photograph).level < FAINT) & (blocks < NO_BLOCKS)
+    return torch.where(spotless, torch.ones_like(blocks), (1 - 0.75 * blocks).clamp(LEAST_LIMIT, MOST))
 
 
 def estimated_share(
@@ -88,9 +79,10 @@ def estimated_share(
 ) -> Tensor:
     """The share of what was lost that is worth having, (B,) in [0, ``most``].
 
-    The autoencoder lets no white noise through, so what it lost is the sum of noise and detail, which know nothing of
-    one another: of its power the detail's share is 1 - (noise's variance) / (mean square of what was lost). With that
-    share the image is nearest to the original in the mean square (Wiener's estimate).
+    The autoencoder lets little white noise through (85 % of its power is lost, most of the finest), so what it lost is
+    about the sum of noise and detail, which know nothing of one another: of its power the detail's share is
+    1 - (noise's variance) / (mean square of what was lost). With that share the image is nearest to the original in the
+    mean square (Wiener's estimate).
 
     Args:
         photograph: y, (B, 3, h, w) in [0, 1].
@@ -101,7 +93,8 @@ def estimated_share(
     limit = largest_share(photograph) if most is None else torch.as_tensor(most)
     part = 1.0 if known is None else known.mean(dim=(1, 2, 3)).clamp(min=1e-6)
     power = (missing.square().mean(dim=(1, 2, 3)) / part).clamp(min=1e-12)
-    return torch.minimum((1 - noise_deviation(photograph).square() / power).clamp(min=0), limit.to(power))
+    noise = estimate_noise(photograph).deviation(photograph.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2, 3))
+    return torch.minimum((1 - noise / power).clamp(min=0), limit.to(power))
 
 
 def weighted(missing: Tensor, share: Tensor) -> Tensor:

@@ -63,7 +63,8 @@ class Photograph:
         if image.ndim != 4 or image.shape[1] not in (1, 3, 4):
             raise UserError(f"image: got shape {tuple(image.shape)}, expected (B, 1, 3 or 4, h, w)")
         colour = image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image[:, :3]
-        return cls(colour.float(), image[:, 3:].float() if image.shape[1] == 4 else None)
+        # In one memory layout: kernels round differently in another.
+        return cls(colour.float().contiguous(), image[:, 3:].float() if image.shape[1] == 4 else None)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -53,17 +53,18 @@ def from_network(
     levels = None if table is None else table.detach().to("cpu", torch.float64)
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:
-        level = float(sigma)
+        # Copied, and in the order of operations, as in a host: both give the same bits, backward too.
+        u, level = u.clone(), sigma.to(u)
+        variance = level**2 + 1
         if levels is None or prediction == "flow":
-            scale, time = 1.0, timestep_scale * level
+            x, time = u, timestep_scale * float(sigma)
         else:
-            scale, time = (1.0 + level**2) ** -0.5, float((levels.log() - sigma.cpu().double().log()).abs().argmin())
-        x = u * scale
+            x, time = u / variance**0.5, float((levels.log() - sigma.cpu().double().log()).abs().argmin())
         timesteps = torch.full((u.shape[0],), time, dtype=torch.float32, device=u.device)
         out = network(x if dtype is None else x.to(dtype), timesteps).to(u.dtype)
         if prediction == "v":
-            return u * scale**2 - out * (level * scale)
-        return u - level * out
+            return u / variance - out * level / variance**0.5
+        return u - out * level
 
     return denoise
 

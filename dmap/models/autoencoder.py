@@ -76,13 +76,14 @@ class Autoencoder(nn.Module):
         """
         if image.shape[-1] % self.downscale or image.shape[-2] % self.downscale:
             raise UserError(f"image: sides must be multiples of {self.downscale}, got {tuple(image.shape[-2:])}")
-        patches = nn.functional.pixel_unshuffle(image, self.downscale)
+        # Kernels of another memory layout round differently.
+        patches = nn.functional.pixel_unshuffle(image.contiguous(), self.downscale)
         latent: Tensor = (self.analysis(patches) + self.encoder(patches) - self.mean) / self.std
         return latent
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latent (B, 8, h, w) -> image (B, 3, 4h, 4w), nominally in [-1, 1], not clamped."""
-        code = latent * self.std + self.mean
+        code = latent.contiguous() * self.std + self.mean
         return nn.functional.pixel_shuffle(self.synthesis(code) + self.decoder(code), self.downscale)
 
     def forward(self, image: Tensor) -> Tensor:

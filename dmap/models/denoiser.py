@@ -125,7 +125,7 @@ class LatentDenoiser(nn.Module):
         """
         height, width = x.shape[-2:]
         below, right = -height % self.stride, -width % self.stride
-        padded = nn.functional.pad(x, (0, right, 0, below), mode="replicate")
+        padded = nn.functional.pad(x.contiguous(), (0, right, 0, below), mode="replicate")
         embedding = timestep_embedding(timesteps, self.base).to(x.dtype)
         embedding = self.time2(nn.functional.silu(self.time1(embedding)))
         hidden = self._unet(nn.functional.pixel_unshuffle(padded, FOLD), embedding)

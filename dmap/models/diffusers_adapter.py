@@ -101,7 +101,7 @@ def from_diffusers(
     pooled = conditioning.pooled
     if unet.config.addition_embed_type == "text_time" and pooled is None:
         raise UserError("conditioning: models of the XL kind need the pooled text as well")
-    levels = sigmas_from_betas(scaled_linear_betas()) if table is None else table
+    levels = sigmas_from_betas(scaled_linear_betas()).float() if table is None else table
     ratio, scaling = 2 ** (len(vae.config.block_out_channels) - 1), float(vae.config.scaling_factor)
 
     def network(x: Tensor, timesteps: Tensor) -> Tensor:

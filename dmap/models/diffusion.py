@@ -61,7 +61,7 @@ def shipped(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float
     autoencoder = load_model("demo_autoencoder", kind="autoencoder", dtype=dtype).requires_grad_(False).to(device)
     assert isinstance(autoencoder, Autoencoder)
     network = load_model("demo_denoiser", kind="denoiser", dtype=dtype).requires_grad_(False).to(device)
-    table = sigmas_from_betas(scaled_linear_betas())
+    table = sigmas_from_betas(scaled_linear_betas()).float()  # as precise as a host keeps them
 
     def encode(image: Tensor) -> Tensor:
         return autoencoder.encode((image * 2 - 1).to(dtype)).float()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..errors import UserError
 from . import guide, judge, nss, own, priorfile, pyiqa_adapter, spectrum
-from .base import Prior, PriorInfo, check_gradient
+from .base import CAREFUL, Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
 from .logistic import LogisticMap
 from .weights import NOWHERE, WeightStore
@@ -21,7 +21,17 @@ PRIORS: dict[str, Callable[[], Prior]] = {
 JUDGES: dict[str, Callable[[], Prior]] = {judge.INFO.name: judge.OwnJudge}
 """Models that score and are never climbed."""
 
-__all__ = ["JUDGES", "PRIORS", "Prior", "PriorInfo", "WeightStore", "check_gradient", "load_prior", "prior_names"]
+__all__ = [
+    "CAREFUL",
+    "JUDGES",
+    "PRIORS",
+    "Prior",
+    "PriorInfo",
+    "WeightStore",
+    "check_gradient",
+    "load_prior",
+    "prior_names",
+]
 
 
 def prior_names(store: WeightStore = NOWHERE) -> list[str]:

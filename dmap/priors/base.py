@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from ..errors import UserError
 from .logistic import ScoreMap
 
+CAREFUL = 240.0
+"""Of ``dmap_quality``, by which others are measured, and of models that nobody has measured."""
+
 
 @dataclass(frozen=True)
 class PriorInfo:
@@ -25,6 +28,7 @@ class PriorInfo:
         commercial_use: whether that licence allows it.
         source: the paper or project.
         only_judges: whether it is kept out of every ascent, so that its opinion stays independent.
+        careful_weight: fidelity weight of a careful ascent of this model; longer gradients ask for more.
     """
 
     name: str
@@ -35,6 +39,7 @@ class PriorInfo:
     commercial_use: bool
     source: str
     only_judges: bool = False
+    careful_weight: float = CAREFUL
 
 
 class Prior(nn.Module, ABC):

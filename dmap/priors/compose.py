@@ -13,8 +13,8 @@ from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
 
-def _joint_info(name: str, parts: Sequence[Prior], min_size: int) -> PriorInfo:
-    """Facts that hold for all parts together; a licence is as narrow as the narrowest."""
+def _joint_info(name: str, parts: Sequence[Prior], min_size: int, weights: Sequence[float]) -> PriorInfo:
+    """Facts that hold for all parts together; a licence is as narrow as the narrowest, a careful weight their mean."""
     licences = sorted({part.info.licence for part in parts})
     return PriorInfo(
         name=name,
@@ -24,6 +24,8 @@ def _joint_info(name: str, parts: Sequence[Prior], min_size: int) -> PriorInfo:
         licence="; ".join(licences),
         commercial_use=all(part.info.commercial_use for part in parts),
         source=", ".join(part.info.name for part in parts),
+        careful_weight=sum(weight * part.info.careful_weight for part, weight in zip(parts, weights, strict=True))
+        / sum(weights),
     )
 
 
@@ -34,10 +36,14 @@ class Composition(Prior):
         name: of the whole.
         parts: at least one.
         min_size: smallest side of an image in pixels.
+        weights: how much each part counts; all alike by default.
     """
 
-    def __init__(self, name: str, parts: Sequence[Prior], min_size: int) -> None:
-        super().__init__(_joint_info(name, parts, min_size), IdentityMap())
+    def __init__(
+        self, name: str, parts: Sequence[Prior], min_size: int, weights: Sequence[float] | None = None
+    ) -> None:
+        shares = [1.0] * len(parts) if weights is None else weights
+        super().__init__(_joint_info(name, parts, min_size, shares), IdentityMap())
         self.parts = nn.ModuleList(parts)
 
     def leaves(self) -> tuple[Prior, ...]:
@@ -79,7 +85,8 @@ class MixedPrior(Composition):
             name = f"{mode}({', '.join(terms)})"
         # A part without weight is not asked: it must neither cost time nor need a gradient.
         counting = [(part, weight) for part, weight in zip(parts, weights, strict=True) if weight > 0]
-        super().__init__(name, [part for part, _ in counting], max(part.info.min_size for part, _ in counting))
+        smallest = max(part.info.min_size for part, _ in counting)
+        super().__init__(name, [part for part, _ in counting], smallest, [weight for _, weight in counting])
         self.weights = [weight / sum(weights) for _, weight in counting]
         self.mode = mode
 

@@ -38,7 +38,7 @@ def from_image_socket(image: Tensor, node: str, socket: str) -> Tensor:
 
 def channels_first(image: Tensor) -> Tensor:
     """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3 or 4, H, W) float32 with values and alpha as they are; grey is repeated."""
-    pixels = image.movedim(-1, 1).float().clone()
+    pixels = image.movedim(-1, 1).float().clone(memory_format=torch.contiguous_format)
     return pixels.repeat(1, 3, 1, 1) if pixels.shape[1] == 1 else pixels
 
 

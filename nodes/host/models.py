@@ -64,7 +64,7 @@ def _demo_model() -> Any:
         config, comfy.model_base.ModelType.V_PREDICTION, device=offload, unet_model=LatentDenoiser
     )
     model.diffusion_model.load_state_dict({key: value.float() for key, value in saved.tensors.items()})
-    model.requires_grad_(False)
+    model.diffusion_model.to(memory_format=torch.channels_last).requires_grad_(False)
     return comfy.model_patcher.ModelPatcher(
         model, load_device=comfy.model_management.get_torch_device(), offload_device=offload
     )

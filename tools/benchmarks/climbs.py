@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
 from dmap.fingerprint import checksum, digest
 from dmap.image.files import centre_crop
 from dmap.method.ascent import Ascent, AscentSettings
@@ -27,11 +28,19 @@ from dmap.priors import Prior
 from dmap.settings import preset
 from tools.benchmarks.evidence.store import Store
 from tools.benchmarks.meter import Meter
-from tools.benchmarks.restore import degradations
 from tools.training.data import list_photos
 
 Record = dict[str, float]
 """After an iteration: "F" and "forwards" (seconds over those of one forward pass) so far, "objective", "prior"."""
+
+
+def degradations(clean: Tensor, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """Each degradation by name, of (1, 3, h, w)."""
+    generator = torch.Generator().manual_seed(seed)
+    yield "blur", gaussian_blur(clean, 1.2)
+    yield "noise", gaussian_noise(clean, 15 / 255, generator)
+    yield "jpeg", jpeg(clean, 25)
+    yield "mixed", jpeg(gaussian_noise(gaussian_blur(clean, 0.8), 10 / 255, generator), 50)
 
 
 @dataclass(frozen=True)

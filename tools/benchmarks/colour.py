@@ -8,16 +8,17 @@ finished by each colour transfer. Judged against the clean original: PSNR, SSIM 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+import dmap
 from dmap.image.files import centre_crop
 from dmap.image.finish import COLOURS, transfer_colour
 from dmap.method.fidelity import fidelity
-from tools.benchmarks.restore import Method, Models, degradations, restore
+from tools.benchmarks.climbs import degradations
+from tools.benchmarks.evidence.methods import Tools
 from tools.demo import psnr
 from tools.training.data import list_photos
 
@@ -38,15 +39,22 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96, help="side of the crops in pixels")
     parser.add_argument("--iterations", type=int, default=5, help="of the ascent")
     options = parser.parse_args()
-    models, ssim = Models(), fidelity("ssim")
+    shipped, ssim = Tools(), fidelity("ssim")
     print("fidelity     colour    PSNR dB  SSIM   colour difference")
     for name in ("nlpd_colour", "nlpd"):
         rows: dict[str, list[Tensor]] = {colour: [] for colour in COLOURS}
         for index, file in enumerate(list_photos(options.photos, heldout=True)[::3][: options.count]):
             clean = centre_crop(file, options.size)[None]
             photograph = dict(degradations(clean, index))["mixed"]
-            method = Method("diffusion", steps=2, step_size=0.03, iterations=options.iterations, fidelity_weight=40.0)
-            restored, _ = restore(models, photograph, replace(method, fidelity=name))
+            settings = dmap.Settings(
+                steps=2,
+                step_size=0.03,
+                iterations=options.iterations,
+                fidelity=name,
+                fidelity_weight=40.0,
+                colour="off",
+            )
+            restored = dmap.restore(photograph, shipped.diffusion, settings, shipped.prior).image
             for colour in COLOURS:
                 result = transfer_colour(restored, photograph, colour).clamp(0, 1)
                 values = [psnr(result, clean), 1 - float(ssim(result, clean)), colour_difference(result, clean)]

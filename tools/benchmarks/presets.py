@@ -19,16 +19,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+import dmap
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.fingerprint import digest
 from dmap.image.files import centre_crop
-from dmap.image.finish import transfer_colour
 from dmap.models.store import WEIGHTS
-from dmap.settings import PRESETS
+from dmap.settings import PRESETS, Settings
 from tools.benchmarks.evidence.judges import MEASURES, NO_REFERENCE, Judges
+from tools.benchmarks.evidence.methods import Tools
 from tools.benchmarks.evidence.store import Store
 from tools.benchmarks.evidence.tables import Row, table
-from tools.benchmarks.restore import Method, Models, restore
 from tools.pages.make_old_sample import SEPIA
 from tools.training.data import list_photos
 
@@ -89,34 +89,30 @@ CASES: Mapping[str, Case] = {
 }
 
 
-def settings(preset: str) -> dict[str, Method]:
-    """What is tried: the grid with the preset's own iterations and target, and the preset as it is shipped."""
+def settings(preset: str) -> dict[str, Settings]:
+    """What is tried: the grid with the preset's other settings, and the preset as it is shipped."""
     now = PRESETS[preset].settings
-    shipped = Method(
-        "diffusion", now.strength, now.steps, now.rule, now.step_size, now.iterations, now.prior_weight,
-        now.fidelity_weight, now.fidelity, now.target_score,
-    )  # fmt: skip
     grid = {
         f"strength {strength:g}, fidelity weight {weight:g}, step {size:g}": replace(
-            shipped, strength=strength, steps=STRENGTHS[strength], fidelity_weight=weight, step_size=size
+            now, strength=strength, steps=STRENGTHS[strength], fidelity_weight=weight, step_size=size
         )
         for strength, weight, size in itertools.product(STRENGTHS, FIDELITY_WEIGHTS, STEP_SIZES)
     }
-    return {NOW: shipped, **grid}
+    return {NOW: now, **grid}
 
 
 def tried(
-    models: Models, judges: Judges, preset: str, method: Method | None, files: Sequence[Path], size: int
+    tools: Tools, judges: Judges, preset: str, how: Settings | None, files: Sequence[Path], size: int
 ) -> list[Row]:
-    """Every photograph, spoilt for the preset and restored by the method (None: left as it is): a row each."""
+    """Every photograph, spoilt for the preset and restored with the settings (None: left as it is): a row each."""
     rows: list[Row] = []
     for index, file in enumerate(files):
         clean = centre_crop(file, size)[None]
         original, photograph = CASES[preset].spoil(clean, torch.Generator().manual_seed(index))
         image = photograph
-        if method is not None:
-            image = transfer_colour(restore(models, photograph, method)[0], photograph, "low_pass").clamp(0, 1)
-        rows.append({"photo": file.name, **judges.measure(image, original, models.prior)})
+        if how is not None:
+            image = dmap.restore(photograph, tools.diffusion, how, tools.prior).image
+        rows.append({"photo": file.name, **judges.measure(image, original, tools.prior)})
     return rows
 
 
@@ -159,14 +155,14 @@ def main() -> int:
     parser.add_argument("--presets", nargs="+", choices=list(CASES), default=list(CASES), help="which to search")
     options = parser.parse_args()
     files = list_photos(options.photos, heldout=True)[::2][: options.count]
-    models, judges, store = Models(), Judges(), Store(options.out / "cells")
+    tools, judges, store = Tools(), Judges(), Store(options.out / "cells")
     weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(WEIGHTS.glob("*.safetensors"))]
     texts = []
     for preset in options.presets:
         found = {}
-        for name, method in {INPUT: None, **settings(preset)}.items():
-            key = digest([weights, options.size, options.count, str(method)])
-            compute = partial(tried, models, judges, preset, method, files, options.size)
+        for name, how in {INPUT: None, **settings(preset)}.items():
+            key = digest([weights, options.size, options.count, str(how)])
+            compute = partial(tried, tools, judges, preset, how, files, options.size)
             found[name] = store.rows(f"{preset} {key}", compute)
             print(f"{preset}: {name}", flush=True)
         texts.append(report(preset, found))

@@ -8,6 +8,7 @@ from dmap.settings import PRESETS, STAGES, Setting, default, describe
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "settings.md"
 TITLES = {
+    "clean": "Before everything: DMAP Clean Photo (no widget: leave the node out for off)",
     "invert": "Inversion: DMAP Invert",
     "ascend": "Ascent: DMAP Optimize",
     "finish": "Finish: DMAP Decode",

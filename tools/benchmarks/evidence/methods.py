@@ -15,7 +15,7 @@ from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
 from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
-from dmap.restoration import invert, prepare
+from dmap.restoration import finish, invert, prepare
 from dmap.settings import Settings
 from tools.benchmarks.spaces import moving_in
 
@@ -31,6 +31,7 @@ class Method:
         step_size: of the ascent; ``--search`` found it for each method.
         solver, strength, steps, gradient: of the diffusion path.
         detail: share of what the autoencoder lost that is part of the image, or "auto".
+        finished: whether its picture is finished as DMAP Decode does, with the photograph's colours.
     """
 
     space: str
@@ -40,6 +41,7 @@ class Method:
     steps: int = Settings.steps
     gradient: str = "sparse"
     detail: str = Settings.detail
+    finished: bool = False
 
     @property
     def ascends(self) -> bool:
@@ -56,7 +58,9 @@ METHODS = {
     "MAP in the autoencoder's latent": Method("latent", 0.04),
     "MAP in diffusion, EDICT": Method("diffusion", 0.08, solver="edict", gradient="keep"),
     "MAP in diffusion": Method("diffusion", 0.08),
-    "MAP in diffusion, nodes' defaults": Method("diffusion", Settings.step_size),
+    "MAP in diffusion, nodes' defaults": Method(
+        "diffusion", Settings.step_size, gradient=Settings.gradient, finished=True
+    ),
     "MAP in diffusion, full path": Method("diffusion", 0.02, strength=1.0, steps=6, gradient="keep"),
 }
 DEFAULTS = "MAP in diffusion, nodes' defaults"
@@ -116,10 +120,10 @@ def _non_local_means(image: Tensor) -> Tensor:
     return torch.stack(results).clamp(0, 1)
 
 
-def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
-    """Invert, and make the ascent ready."""
-    model, point = moving_in(method.space, tools.diffusion), method.space != "diffusion"
-    settings = Settings(
+def settings_of(method: Method, budget: Budget) -> Settings:
+    """A MAP method's; in the spaces without a path its chain is a point."""
+    point = method.space != "diffusion"
+    return Settings(
         solver=method.solver,
         steps=1 if point else method.steps,
         strength=1.0 if point else method.strength,
@@ -131,6 +135,11 @@ def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budge
         gradient=method.gradient,
         detail=method.detail,
     )
+
+
+def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
+    """Invert, and make the ascent ready."""
+    model, settings = moving_in(method.space, tools.diffusion), settings_of(method, budget)
     with torch.no_grad():
         latent = model.encode(photograph)
     path, _ = invert(model, latent, settings, Photograph(photograph))
@@ -154,5 +163,8 @@ def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) ->
     ascent = start_ascent(tools, photograph, method, budget)
     ascent.run()
     assert ascent.image is not None
+    image = ascent.image
+    if method.finished:
+        image, _ = finish(moving_in(method.space, tools.diffusion), ascent.path, settings_of(method, budget))
     best = [max(row.objective[index] for row in ascent.trace.rows) for index in range(len(photograph))]
-    return Restored(ascent.image, torch.tensor(best), ascent.trace.rows[-1].seconds)
+    return Restored(image, torch.tensor(best), ascent.trace.rows[-1].seconds)

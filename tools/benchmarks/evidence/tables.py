@@ -1,15 +1,17 @@
-"""Means, spreads, paired differences with bootstrap intervals; CSV and Markdown."""
+"""Means, spreads, paired differences with intervals over photographs; CSV and Markdown."""
 
 from __future__ import annotations
 
 import csv
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+
+from dmap.compare.inference import interval as by_photograph
 
 from .cells import kind_of
 from .judges import MEASURES
@@ -26,12 +28,13 @@ def write_csv(rows: Sequence[Row], file: Path) -> None:
         writer.writerows(rows)
 
 
-def interval(differences: Tensor, samples: int = 2000) -> tuple[float, float]:
-    """95 % bootstrap confidence interval of a mean, over images."""
-    generator = torch.Generator().manual_seed(0)
-    index = torch.randint(len(differences), (samples, len(differences)), generator=generator)
-    means = differences[index].mean(dim=1)
-    return float(means.quantile(0.025)), float(means.quantile(0.975))
+def interval(differences: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+    """95 % interval of the mean over photographs, each the mean of its cells, which are not independent.
+
+    NaN with fewer photographs than an interval can be made of.
+    """
+    means = np.array([sum(values) / len(values) for values in differences.values()])
+    return by_photograph(means) or (math.nan, math.nan)
 
 
 def _measures(rows: Iterable[Row]) -> list[str]:
@@ -40,8 +43,8 @@ def _measures(rows: Iterable[Row]) -> list[str]:
     return [name for name in MEASURES if all(name in row for row in rows)]
 
 
-def pairs(rows: Sequence[Row], method: str, other: str, measure: str) -> Tensor:
-    """Differences of a measure between two methods on the same cells, (n,), in cell order."""
+def pairs(rows: Sequence[Row], method: str, other: str, measure: str) -> dict[str, list[float]]:
+    """Differences of a measure between two methods on the same cells, by photograph."""
 
     def values(name: str) -> dict[tuple[str, str], float]:
         return {
@@ -49,7 +52,16 @@ def pairs(rows: Sequence[Row], method: str, other: str, measure: str) -> Tensor:
         }
 
     mine, theirs = values(method), values(other)
-    return torch.tensor([mine[cell] - theirs[cell] for cell in mine if cell in theirs], dtype=torch.float64)
+    found: dict[str, list[float]] = {}
+    for cell in mine:
+        if cell in theirs:
+            found.setdefault(cell[0], []).append(mine[cell] - theirs[cell])
+    return found
+
+
+def _mean(differences: Mapping[str, Sequence[float]]) -> float:
+    """Over photographs."""
+    return sum(sum(values) / len(values) for values in differences.values()) / len(differences)
 
 
 def _signed(value: float, digits: int) -> str:
@@ -104,7 +116,7 @@ def differences(rows: Sequence[Row], other: str) -> str:
                     else ""
                 )
                 cells.append(
-                    f"{_signed(float(change.mean()), digits)} ({_signed(low, digits)} to {_signed(high, digits)}){mark}"
+                    f"{_signed(_mean(change), digits)} ({_signed(low, digits)} to {_signed(high, digits)}){mark}"
                 )
             body.append([group, method, *cells])
     return table(["degradation", "method", *measures], body)
@@ -119,7 +131,7 @@ def at_equal_score(rows: Sequence[Row], first: str, second: str, weight: float |
     """
     measures = [name for name in _measures(rows) if name != "prior"]
     cells = list(dict.fromkeys((str(row["photo"]), str(row["degradation"])) for row in rows))
-    found: dict[str, list[float]] = {name: [] for name in measures}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in measures}
     left_out = 0
     for cell in cells:
         curves = {
@@ -138,20 +150,21 @@ def at_equal_score(rows: Sequence[Row], first: str, second: str, weight: float |
             left_out += 1
             continue
         for name in measures:
-            found[name].append(_at(curves[first], score, name) - _at(curves[second], score, name))
+            change = _at(curves[first], score, name) - _at(curves[second], score, name)
+            found[name].setdefault(cell[0], []).append(change)
     if left_out == len(cells):
         return f"{first} against {second}: no cell where both reach the same prior score.\n"
     body = []
     for name in measures:
-        change = torch.tensor(found[name], dtype=torch.float64)
-        low, high = interval(change)
+        low, high = interval(found[name])
         digits, sign = MEASURES[name]
-        better = int((change * sign > 0).sum())
+        changes = [value for values in found[name].values() for value in values]
+        better = sum(value * sign > 0 for value in changes)
         body.append(
             [
                 name,
-                f"{_signed(float(change.mean()), digits)} ({_signed(low, digits)} to {_signed(high, digits)})",
-                f"{better} of {len(change)}",
+                f"{_signed(_mean(found[name]), digits)} ({_signed(low, digits)} to {_signed(high, digits)})",
+                f"{better} of {len(changes)}",
             ]
         )
     note = f"({left_out} cells left out: no common score)\n" if left_out else ""
