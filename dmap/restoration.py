@@ -90,7 +90,8 @@ def cleaned(photograph: Photograph, settings: Settings = DEFAULT) -> tuple[Photo
     if settings.clean == "off":
         return photograph, ()
     found = clean(photograph.shown)
-    return replace(photograph, pixels=blend(photograph.mask, found.image, photograph.pixels)), found.notes
+    pixels = blend(photograph.mask, found.image, photograph.pixels)
+    return replace(photograph, pixels=pixels), tuple(f"cleaned: {note}" for note in found.notes)
 
 
 def invert(
@@ -119,7 +120,7 @@ def invert(
     """
     if layout is None:
         layout = Layout() if photograph is None else layout_of(settings, photograph)
-    schedule = Schedule.from_table(model.table, settings.steps, settings.strength)
+    schedule = Schedule.from_table(model.table, settings.steps, settings.strength, flow=model.flow)
     solver = make_solver(settings.solver)
     total = solver.inversion_evaluations(schedule.steps) + solver.evaluations * schedule.steps
     tiled, done = tiled_denoiser(model.denoise, layout.tile // model.multiple, layout.overlap // model.multiple), 0
@@ -204,17 +205,19 @@ def prepare(
     decision = plan_path(
         settings.gradient,
         path,
-        model.denoise,
+        model.denoising(),
         model.decoding(),
         objective,
         layout.tile // model.multiple,
         model.free,
+        model.keeps,
     )
-    denoise, decode = lay_out(model.denoise, decision.decoding, layout, model.multiple, path.latent, backdrop)
+    denoising = decision.denoising or model.denoising()
+    denoise, decode = lay_out(denoising, decision.decoding, layout, model.multiple, path.latent, backdrop)
     detail = None
     if photograph is not None:
         path, detail = with_detail(path, settings.detail, photograph, decode)
-    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail)
+    chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail, denoising)
     ascent = Ascent(
         chain,
         objective,
@@ -225,7 +228,7 @@ def prepare(
         else LatentPrior(chain.start(), safeguards.latent_norm_weight, safeguards.whiteness_weight),
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
-    ascent.trace.notes.append(decision.note)
+    ascent.trace.memory = decision.note
     with torch.no_grad():
         ascent.trace.photograph_prior = tiled(backdrop).tolist()
     if settings.prior_weight > 0:
@@ -297,12 +300,14 @@ class Restored:
         trace: what happened in each iteration.
         path: of the best image, for a further ascent or another finish.
         about: what the photograph's file says besides its pixels.
+        cleaned: what was found in each image and taken away before, in words; empty if nothing was looked for.
     """
 
     image: Tensor
     trace: Trace
     path: LatentPath
     about: About
+    cleaned: tuple[str, ...] = ()
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the first image as a picture file, with the photograph's colour profile, EXIF data and dpi.
@@ -368,10 +373,9 @@ def restore(
         latent = diffusion.encode(photograph.padded(diffusion.multiple))
     path, _ = invert(diffusion, latent, settings, photograph)
     ascent = prepare(diffusion, path, climbed, settings, degradation=degradation)
-    ascent.trace.notes[:0] = notes
     ascent.run(callback)
     restored, _ = finish(diffusion, ascent.path, settings)
-    return Restored(restored, ascent.trace, ascent.path, about)
+    return Restored(restored, ascent.trace, ascent.path, about, notes)
 
 
 def _opened(image: str | os.PathLike[str] | Image.Image | Tensor) -> tuple[Photograph, About]:

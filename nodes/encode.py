@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..dmap.image.photograph import Photograph
-from .host import checks, images, picture
+from .host import checks, features, images, picture
 from .schema import schema
 
 NODE = "DMAP Encode Photo"
@@ -46,7 +46,9 @@ class DMAPEncode(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output("latent", display_name="latent", tooltip="For DMAP Invert, or any other node."),
+                io.Latent.Output(
+                    "latent", display_name="latent", tooltip="The latent, for DMAP Invert or any other node."
+                ),
             ],
         )
 
@@ -60,8 +62,15 @@ class DMAPEncode(io.ComfyNode):
         with images.named_errors(NODE):
             pixels = photograph.padded(vae.spacial_compression_encode())
         socket = pixels.movedim(1, -1)
-        if tile and max(pixels.shape[-2:]) > tile:
-            samples = vae.encode_tiled(socket, tile_x=tile, tile_y=tile, overlap=tile // 8)
-        else:
-            samples = vae.encode(socket)
+        # Of a VAE for videos a batch would be the frames of one.
+        parts = socket.split(1) if features.encodes_frames(vae) else (socket,)
+        samples = torch.cat([_encoded(part, vae, tile) for part in parts])
         return io.NodeOutput({"samples": samples, **beside})
+
+
+def _encoded(pixels: torch.Tensor, vae: Any, tile: int) -> torch.Tensor:
+    if tile and max(pixels.shape[1:3]) > tile:
+        samples: torch.Tensor = vae.encode_tiled(pixels, tile_x=tile, tile_y=tile, overlap=tile // 8)
+    else:
+        samples = vae.encode(pixels)
+    return samples

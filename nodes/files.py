@@ -11,7 +11,7 @@ from ..dmap.errors import UserError
 from ..dmap.image.tiles import tiled_denoiser
 from ..dmap.method.path import LatentPath
 from ..dmap.method.solvers import make_solver, round_trip_error
-from .host import checks, features, files, images, picture, session
+from .host import checks, families, features, files, images, picture, session
 from .schema import schema, widget
 from .sockets import PathSocket
 
@@ -28,7 +28,7 @@ class DMAPSavePath(io.ComfyNode):
             description="Saves a path as safetensors in the output folder, with its photograph and masks, so that an "
             "ascent can be continued later.",
             inputs=[
-                PathSocket.Input("path", tooltip="Of DMAP Optimize, or of DMAP Invert."),
+                PathSocket.Input("path", tooltip="A path from DMAP Optimize or DMAP Invert."),
                 io.String.Input(
                     "filename_prefix",
                     default="DMAP_path",
@@ -67,10 +67,12 @@ class DMAPLoadPath(io.ComfyNode):
                     "max_error",
                     optional=True,
                     tooltip="Refuse the path if sampling it with this model misses the photograph's latent by more "
-                    "than this share of its root mean square: then another model made it.",
+                    "than this fraction of its root mean square: then another model made it.",
                 ),
             ],
-            outputs=[PathSocket.Output("path", display_name="path", tooltip="For DMAP Optimize or DMAP Decode.")],
+            outputs=[
+                PathSocket.Output("path", display_name="path", tooltip="The path, for DMAP Optimize or DMAP Decode.")
+            ],
         )
 
     @classmethod
@@ -80,17 +82,20 @@ class DMAPLoadPath(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, model: Any, positive: list[Any], max_error: float = 0.05) -> io.NodeOutput:
-        table = checks.noise_table(model, cls.NAME)
+        checks.check_model(model, cls.NAME)
         checks.check_conditioning(model, positive, cls.NAME)
         with images.named_errors(cls.NAME), torch.inference_mode(False):  # an ascent needs ordinary tensors
             path = LatentPath.load(files.find(file))
             picture.check_photograph(path, features.pixels_per_position(model))
-        wanted = model.model.latent_format.latent_channels
-        if path.latent.shape[1] != wanted or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
+        table = families.levels(model)
+        assert table is not None
+        path_has = _facts(path.latent.shape[1], path.schedule.flow, float(path.schedule.sigmas[0]))
+        form, flow = model.model.latent_format, families.is_flow(model)
+        fits = path.latent.shape[1] == form.latent_channels and path.schedule.flow == flow
+        if not fits or float(path.schedule.sigmas[0]) > float(table[-1]) * 1.001:
             raise UserError(
-                f"{cls.NAME}, socket 'model': the path has {path.latent.shape[1]} channels and noise up to "
-                f"{float(path.schedule.sigmas[0]):.3g}, the model {wanted} and {float(table[-1]):.3g}; connect the "
-                "model that made the path"
+                f"{cls.NAME}, socket 'model': the path has {path_has}, the model "
+                f"{_facts(form.latent_channels, flow, float(table[-1]))}; connect the model that made the path"
             )
         found = session.HostPath(path, model, positive)
         off = _round_trip(found)
@@ -103,6 +108,10 @@ class DMAPLoadPath(io.ComfyNode):
         return io.NodeOutput(found, ui=ui.PreviewText(f"round-trip error {off:.1e}"))
 
 
+def _facts(channels: int, flow: bool, noise: float) -> str:
+    return f"{channels} channels and {'times of a flow' if flow else 'noise'} up to {noise:.3g}"
+
+
 def _round_trip(found: session.HostPath) -> float:
     """Largest relative error in the batch of sampling the inverted photograph again."""
     start, ratio = found.path.at(0.0), features.pixels_per_position(found.model)
@@ -113,4 +122,4 @@ def _round_trip(found: session.HostPath) -> float:
         return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.model.device)).max())
 
     with images.named_errors(DMAPLoadPath.NAME):
-        return session.run(found.model, found.positive, session.path_latent(found), body, tile=tile)
+        return session.run(found.model, found.positive, session.path_latent(found), body)

@@ -11,7 +11,7 @@ from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
-from .host import checks, features, images, picture, session
+from .host import checks, families, features, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import schema, widget
 from .sockets import PathSocket, TilesSocket
@@ -33,16 +33,20 @@ class DMAPInvert(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="Stable Diffusion 1.x, 2.x or XL with its LoRAs, or the demo model. It is not changed.",
+                    tooltip="Stable Diffusion 1.x, 2.x, XL, 3.x, Flux.1, FLUX.2, Z-Image, Lumina 2, Qwen-Image 1.x or "
+                    "Chroma with its LoRAs, or the demo model. It is not changed. Base models follow the photograph "
+                    "better than turbo and distilled ones.",
                 ),
-                io.Latent.Input("latent", tooltip="The photograph through DMAP Encode Photo or VAE Encode."),
+                io.Latent.Input("latent", tooltip="The encoded photograph, from DMAP Encode Photo or VAE Encode."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
                 ),
                 *(widget(name) for name in ("solver", "steps", "strength", "max_error")),
                 TilesSocket.Input(
-                    "tiles", optional=True, tooltip="For photographs that do not fit into memory, from DMAP Tiles."
+                    "tiles",
+                    optional=True,
+                    tooltip="Tiles for photographs that do not fit into memory, from DMAP Tiles.",
                 ),
                 preset_input("invert"),
             ],
@@ -75,7 +79,7 @@ class DMAPInvert(io.ComfyNode):
     ) -> io.NodeOutput:
         with images.named_errors(NODE):
             settings = with_preset(preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error)
-        checks.noise_table(model, NODE)
+        checks.check_model(model, NODE)
         checks.check_conditioning(model, positive, NODE)
         samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
         photograph, base = picture.photograph_of(latent, samples, ratio), Layout() if tiles is None else tiles
@@ -89,15 +93,15 @@ class DMAPInvert(io.ComfyNode):
                 path, error = restoration.invert(host.model, host.latent, settings, photograph, layout, progress.of)
             return path.to("cpu"), error
 
-        path, off = session.run(model, positive, samples, body, tile=layout.tile // ratio)
-        text = f"round-trip error {off:.1e}"
+        path, off = session.run(model, positive, samples, body)
+        text = "\n".join([*families.notes(model, positive), f"round-trip error {off:.1e}"])
         return io.NodeOutput(session.HostPath(path, model, positive), off, ui=ui.PreviewText(text))
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
     samples, wanted = latent["samples"], model.model.latent_format.latent_channels
     if isinstance(samples, torch.Tensor) and samples.ndim == 5 and samples.shape[2] == 1:
-        samples = samples[:, :, 0]  # young hosts hand pictures on as videos of one frame
+        samples = families.without_frames(samples)  # young hosts hand pictures on as videos of one frame
     if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
         raise UserError(f"{NODE}, socket 'latent': only image latents (batch, channels, height, width) are supported")
     if samples.shape[1] != wanted:

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from dmap.method.schedule import SPACINGS, Schedule, scaled_linear_betas, sigmas_from_betas
-from toys import TABLE
+from dmap.method.schedule import SPACINGS, Schedule, flow_levels, flow_table, scaled_linear_betas, sigmas_from_betas
+from dmap.method.solvers import ResidualDDIM
+from toys import TABLE, latents, network_denoiser
 
 
 def test_table_is_stable_diffusions() -> None:
@@ -60,3 +61,37 @@ def test_bad_values_are_named(arguments: dict[str, float], word: str) -> None:
 def test_bad_lists_are_refused(sigmas: list[float]) -> None:
     with pytest.raises(ValueError, match="schedule"):
         Schedule(torch.tensor(sigmas))
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.2, 0.5, 1.0])
+def test_a_strength_is_the_same_amount_of_noise_for_flows(strength: float) -> None:
+    """By the ratio of noise to signal, sigma and s / (1 - s), at every step."""
+    diffusion = Schedule.from_table(TABLE, 4, strength)
+    flow = Schedule.from_table(flow_table(), 4, strength, flow=True)
+    assert flow.flow
+    assert torch.allclose(flow.sigmas / (1 - flow.sigmas), diffusion.sigmas, rtol=1e-12)
+
+
+def test_flow_levels_closed_form() -> None:
+    assert flow_levels(torch.tensor([1.0, 3.0])).tolist() == [0.5, 0.75]
+
+
+def test_times_of_a_flow_end_at_one() -> None:
+    assert Schedule(torch.tensor([1.0, 0.5, 0.0]), flow=True).steps == 2
+    with pytest.raises(ValueError, match="flow"):
+        Schedule(torch.tensor([1.2, 0.5, 0.0]), flow=True)
+
+
+def test_a_flow_of_the_same_denoiser_walks_the_same_path() -> None:
+    """In u / (1 - s) the steps of a flow are those of diffusion, level by level, for any network."""
+    network, latent = network_denoiser(), latents()
+
+    def of_flow(x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        return network(x / (1 - s), s / (1 - s))
+
+    solver = ResidualDDIM(fixed_point=150)
+    diffusion, flow = (
+        solver.invert(one, Schedule.from_table(table, 5, 0.4, flow=is_flow), latent).state[0]
+        for one, table, is_flow in ((network, TABLE, False), (of_flow, flow_table(), True))
+    )
+    assert float((flow * (1 + TABLE[399]) - diffusion).norm() / diffusion.norm()) < 1e-12

@@ -1,19 +1,24 @@
 """Properties that every registered solver must have, and closed forms."""
 
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor
 
 from dmap.method.chain import Chain, checkpoint_calls, keep_activations
-from dmap.method.denoiser import derivative, gaussian_denoiser
+from dmap.method.denoiser import from_network, gaussian_denoiser
 from dmap.method.path import LatentPath
-from dmap.method.schedule import Schedule
+from dmap.method.schedule import Schedule, flow_table, scaled_linear_betas
 from dmap.method.solvers import SOLVERS, make_solver, round_trip_error
-from toys import TABLE, latents, network_denoiser
+from toys import TABLE, TinyNetwork, latents, network_denoiser
 
 SCHEDULES = {
     "partial": Schedule.from_table(TABLE, 5, 0.4),
     "full": Schedule.from_table(TABLE, 10, 1.0),
-    "flow": Schedule(torch.linspace(1, 0, 11, dtype=torch.float64)),
+    "flow": Schedule.from_table(flow_table(), 10, 1.0, flow=True),
 }
 each_solver = pytest.mark.parametrize("name", list(SOLVERS))
 
@@ -130,22 +135,69 @@ def test_ddim_step_closed_form() -> None:
     assert torch.allclose(sampled, expected, atol=1e-12)
 
 
-def test_edict_follows_the_published_order() -> None:
-    """Two steps written out as in Wallace et al., eq. 14-15: the pair swaps roles in every step, then mixes."""
-    denoise, schedule, p = network_denoiser(), Schedule.from_table(TABLE, 2, 0.4), 0.93
-    path = make_solver("edict").invert(denoise, schedule, latents())
+def published_edict(network: Callable[..., Tensor], steps: int, latent: Tensor, p: float) -> tuple[Tensor, Tensor]:
+    """EDICT's inversion written out in the paper's own terms (Wallace et al., eq. 14-15), for eps-prediction.
+
+    x is at the scale sqrt(abar) x0 + sqrt(1 - abar) eps, and the network gets it as it is, with the step's timestep:
+    x_t = (x_{t-1} - b eps(y_{t-1}, t)) / a, first for y of the pair, then for x.
+    """
+    abar = torch.cumprod(1 - scaled_linear_betas(), dim=0)
+    times = [1000 * (steps - i) // steps - 1 for i in range(steps)]
+    x, y = latent, latent
+    for i in reversed(range(steps)):
+        now, then = abar[times[i]], abar[times[i + 1]] if i + 1 < steps else torch.ones((), dtype=torch.float64)
+        a = (then / now).sqrt()
+        b = (1 - then).sqrt() - (then * (1 - now) / now).sqrt()
+        time = torch.full((len(latent),), float(times[i]))
+        y = (y - (1 - p) * x) / p
+        x = (x - (1 - p) * y) / p
+        if i % 2 == 0:
+            y = (y - b * network(x, time)) / a
+            x = (x - b * network(y, time)) / a
+        else:
+            x = (x - b * network(y, time)) / a
+            y = (y - b * network(x, time)) / a
+    return x, y
+
+
+@pytest.mark.parametrize("steps", [2, 5, 10, 20, 50])
+def test_edict_is_the_published_algorithm(steps: int) -> None:
+    network = TinyNetwork()
+    path = make_solver("edict").invert(
+        from_network(network, "eps", TABLE), Schedule.from_table(TABLE, steps, 1.0), latents()
+    )
+    scale = (1 + path.schedule.sigmas[0] ** 2).rsqrt()
+    for state, expected in zip(path.state * scale, published_edict(network, steps, latents(), 0.93), strict=True):
+        assert float((state - expected).norm() / expected.norm()) < 1e-12
+
+
+def test_edict_of_a_flow_is_the_algorithm_without_scales() -> None:
+    """x = (1 - s) x0 + s n keeps its scale: the pair moves along the velocity, and is mixed less with more steps."""
+    schedule = Schedule.from_table(flow_table(), 8, 0.6, flow=True)
+    network, p = TinyNetwork(), 0.93**0.5
+    path = make_solver("edict").invert(from_network(network, "flow"), schedule, latents())
     u, v = path.state
-    s0, s1, s2 = schedule.sigmas
-    u = u + (s1 - s0) * derivative(denoise, v, s0)
-    v = v + (s1 - s0) * derivative(denoise, u, s0)
-    u = p * u + (1 - p) * v
-    v = (1 - p) * u + p * v
-    v = v + (s2 - s1) * derivative(denoise, u, s1)
-    u = u + (s2 - s1) * derivative(denoise, v, s1)
-    u = p * u + (1 - p) * v
-    v = (1 - p) * u + p * v
+    for i, (here, there) in enumerate(itertools.pairwise(schedule.sigmas)):
+        time, h = torch.full((2,), 1000 * float(here)), there - here
+        if i % 2 == 0:
+            u = u + h * network(v, time)
+            v = v + h * network(u, time)
+        else:
+            v = v + h * network(u, time)
+            u = u + h * network(v, time)
+        u = p * u + (1 - p) * v
+        v = (1 - p) * u + p * v
     assert torch.allclose(u, path.latent, atol=1e-12)
     assert torch.allclose(v, path.latent, atol=1e-12)
+
+
+def test_edict_paths_of_older_files_are_sampled_as_they_were_inverted() -> None:
+    """They do not say that their second evaluations see the next level's scale."""
+    path = make_solver("edict").invert(lambda u, sigma: u, SCHEDULES["partial"], latents())
+    older = replace(path, settings={"mixing": 0.93})
+    seen = []
+    make_solver("edict").sample(lambda u, sigma: (seen.append(u), u)[1], older)
+    assert torch.allclose(torch.stack(seen), path.latent.expand(10, -1, -1, -1, -1), atol=1e-12)
 
 
 def test_edict_pair_difference_grows_as_stated() -> None:

@@ -59,9 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return getattr(stop, "code", INTERRUPTED)
     except (ArithmeticError, MemoryError) as error:
         if options.debug:
             traceback.print_exc()

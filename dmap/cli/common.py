@@ -96,7 +96,9 @@ def executor_of(options: argparse.Namespace) -> Executor:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a queueing system sends it before it kills."""
+    """SIGTERM, as a queueing system sends it before it kills; ``code``: to exit with."""
+
+    code = TERMINATED
 
 
 @contextlib.contextmanager

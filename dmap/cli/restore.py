@@ -147,7 +147,7 @@ def _many(options: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt as error:
         print("stopped; the photographs at hand are dropped, the same command goes on", file=sys.stderr)
-        return common.TERMINATED if isinstance(error, common.Terminated) else 130
+        return getattr(error, "code", 130)
     if not options.json:
         for file, reason in list(found.failed.items())[:NAMED]:
             print(f"failed: {file}: {reason.splitlines()[0]}", file=sys.stderr)
@@ -219,7 +219,7 @@ def _one(options: argparse.Namespace) -> int:
         print(f"{options.output}: it holds 8 bits a channel of 16; .png and .tif keep them", file=sys.stderr)
     photograph, found = cleaned(photograph, settings)
     for note in found:
-        print(f"cleaned: {note}", file=sys.stderr)
+        print(note, file=sys.stderr)
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
         print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)
@@ -235,7 +235,7 @@ def _one(options: argparse.Namespace) -> int:
     before = list(ascent.trace.notes)
     detail = ascent.path.detail
     share = [] if detail is None else [f"detail: {float(detail[0]):.2f} of what the autoencoder lost"]
-    print(*share, *before, sep="\n", file=sys.stderr)
+    print(*share, ascent.trace.memory, *before, sep="\n", file=sys.stderr)
     progress = common.Progress(settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:

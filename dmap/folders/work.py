@@ -113,8 +113,9 @@ class _Restorer:
         if about.bits == 16 and suffix not in DEEP:
             notes.append(f"{suffix} holds 8 bits a channel of 16; .png and .tif keep them")
         line["notes"] = notes
-        parts = [x for x in (photograph.pixels, photograph.alpha) if x is not None]
-        return _Read(torch.cat(parts, dim=1), about, line)
+        pixels, alpha = photograph.pixels, photograph.alpha
+        image = pixels if alpha is None else torch.cat([pixels, alpha], dim=1)
+        return _Read(image, about, line)
 
     def _restore(self, group: list[_Read], targets: list[str], report: Report) -> None:
         """Restore photographs of one size together; if that fails, one after another."""
@@ -165,7 +166,7 @@ class _Restorer:
             "after": {"quality": trace.rows[best].prior[index], "distance": trace.rows[best].fidelity[index]},
             "best_iteration": best,
             "stopped": trace.stopped[index],
-            "notes": [*line["notes"], *trace.notes],
+            "notes": [*line["notes"], *restored.cleaned[index : index + 1], *trace.notes],
         }
 
 

@@ -71,22 +71,28 @@ class CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 class _Checkpoint(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def forward(ctx: Any, function: Callable[..., tuple[Tensor, ...]], *inputs: Tensor) -> tuple[Tensor, ...]:
         ctx.function = function
         ctx.save_for_backward(*inputs)
         with torch.no_grad():
-            # A function may hand its own input back; a view of it as the output would confuse autograd.
-            return function(*(x.detach() for x in inputs)).clone()
+            # Clones: a function may write into its inputs, which are kept, and it may hand one of them back, a view of
+            # which as the output would confuse autograd.
+            return tuple(x.clone() for x in function(*(x.detach().clone() for x in inputs)))
 
     @staticmethod
     def backward(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         with torch.inference_mode(False), torch.enable_grad(), CopyOnWrite().saving():
-            inputs = [x.detach().clone().requires_grad_(x.is_floating_point()) for x in saved]
+            needed = zip(saved, ctx.needs_input_grad[1:], strict=True)
+            inputs = [x.detach().requires_grad_(wanted) for x, wanted in needed]
             wanted = [x for x in inputs if x.requires_grad]
-            output = ctx.function(*inputs)
-            gradients = iter(torch.autograd.grad(output, wanted, output_gradients[0], allow_unused=True))
-        return (None, *(next(gradients) if x.requires_grad else None for x in inputs))
+            pairs = zip(ctx.function(*(x.clone() for x in inputs)), output_gradients, strict=True)
+            reached = [(output, gradient) for output, gradient in pairs if output.requires_grad]
+            if not reached:
+                return (None, *(None for _ in inputs))
+            outputs, gradients = zip(*reached, strict=True)
+            found = iter(torch.autograd.grad(outputs, wanted, gradients, allow_unused=True))
+        return (None, *(next(found) if x.requires_grad else None for x in inputs))
 
 
 def checkpoint(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -98,6 +104,63 @@ def checkpoint(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         inputs: tensors; without any that requires a gradient the function is simply called.
     """
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        result: Tensor = _Checkpoint.apply(function, *inputs)  # type: ignore[no-untyped-call]
+        result: Tensor
+        (result,) = _Checkpoint.apply(lambda *x: (function(*x),), *inputs)  # type: ignore[no-untyped-call]
         return result
     return function(*inputs)
+
+
+def checkpoint_tree(function: Callable[..., Any], arguments: Sequence[Any], options: dict[str, Any]) -> Any:
+    """``function(*arguments, **options)`` like ``checkpoint``, for nested tuples, lists and dictionaries of anything.
+
+    Gradients reach every tensor in there that requires one. Everything is handed to the function as it is now, when it
+    is called again too: dictionaries, lists and tensors may have changed by then, by the function itself even.
+
+    Args:
+        function: must be deterministic; returns tensors, or tuples or lists of tensors and other things.
+        arguments, options: of the function.
+    """
+    leaves: list[Tensor] = []
+    given = _taken((tuple(arguments), options), leaves)
+    if not (torch.is_grad_enabled() and any(x.requires_grad for x in leaves)):
+        return function(*arguments, **options)
+    form: list[Any] = []
+
+    def flat(*inputs: Tensor) -> tuple[Tensor, ...]:
+        inner_arguments, inner_options = _put_back(given, inputs)
+        results: list[Tensor] = []
+        made = _taken(function(*inner_arguments, **inner_options), results)
+        form[:] = [made]
+        return tuple(results)
+
+    outputs = _Checkpoint.apply(flat, *leaves)  # type: ignore[no-untyped-call]
+    return _put_back(form[0], outputs)
+
+
+class _Place:
+    """Where a tensor was taken out of a structure."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+def _taken(value: Any, leaves: list[Tensor]) -> Any:
+    """A copy of a structure without its tensors, which go into ``leaves``."""
+    if isinstance(value, Tensor):
+        leaves.append(value)
+        return _Place(len(leaves) - 1)
+    if type(value) is dict:
+        return {key: _taken(item, leaves) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_taken(item, leaves) for item in value)
+    return value
+
+
+def _put_back(value: Any, leaves: Sequence[Tensor]) -> Any:
+    if isinstance(value, _Place):
+        return leaves[value.index]
+    if type(value) is dict:
+        return {key: _put_back(item, leaves) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_put_back(item, leaves) for item in value)
+    return value

@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..method.denoiser import Denoiser
-from ..method.gradients import GradientStrategy, make_gradient
+from ..method.gradients import AUTO, GradientStrategy, make_gradient
 from ..method.objective import Objective
 from ..method.path import LatentPath
 from ..method.solvers import make_solver
+from .blocks import Denoising
 from .checkpoint import CopyOnWrite
 from .decoding import Decoding
 
@@ -64,13 +63,18 @@ class Usage:
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors that operations make, until they are freed.
 
+    Args:
+        limit: a MemoryError is raised as soon as more than so many are there, before an allocator is at its end (a
+            CPU's would have the machine page, and the process killed); None = no limit.
+
     Attributes:
         now: that are there.
         peak: that were there at once, at most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.limit = limit
         self.now = self.peak = 0
         self._seen: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
@@ -96,10 +100,12 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for x in result if isinstance(result, tuple | list) else (result,):
             if isinstance(x, Tensor) and x.untyped_storage()._cdata not in given:
                 self._see(x.untyped_storage())
+        if self.limit is not None and self.now > self.limit:
+            raise MemoryError(f"more than {gib(self.limit)} are needed")
         return result
 
 
-def measure(function: Callable[[Tensor], Tensor], x: Tensor, backward: bool = True) -> Usage:
+def measure(function: Callable[[Tensor], Tensor], x: Tensor, backward: bool = True, limit: int | None = None) -> Usage:
     """Run a function, forwards and backwards, and count its tensors.
 
     Workspaces inside operations are not seen, see ``OVERHEAD``. On meta or fake tensors nothing is computed, so any
@@ -109,10 +115,14 @@ def measure(function: Callable[[Tensor], Tensor], x: Tensor, backward: bool = Tr
         function: of one tensor, returns one tensor.
         x: with respect to this a gradient is taken.
         backward: False: without a gradient, ``kept`` is then the result.
+        limit: of ``Live``.
+
+    Raises:
+        MemoryError: if more than ``limit`` bytes are needed.
     """
     with torch.inference_mode(False), torch.set_grad_enabled(backward):
         leaf = x.detach().clone().requires_grad_(backward)
-        with Live() as live:
+        with Live(limit) as live:
             with CopyOnWrite().saving():  # hosts' networks may write in place
                 result = function(leaf)
             kept = live.now
@@ -155,6 +165,10 @@ class Needs:
         again = self.call.peak - self.call.kept if kept else 0
         return WORKSPACE + int(OVERHEAD * max(kept * self.call.kept + max(tail, again), self.call.peak))
 
+    def call_fits(self, free: int) -> bool:
+        """Whether a call of the network alone is within ``SHARE`` of the free bytes."""
+        return WORKSPACE + int(OVERHEAD * self.call.peak) <= SHARE * free
+
     def fits(self, kept: int, free: int) -> bool:
         """Whether that is within ``SHARE`` of the free bytes."""
         return self.peak(kept) <= SHARE * free
@@ -187,6 +201,7 @@ class Evaluation:
         image: (B, 3, h, w).
         calls: of the network, those with a gradient.
         tile: latent positions a side of the tiles in which network and decoder see the latent; 0 = they see it whole.
+        denoising: what ``network`` calls, if it can be asked to need less memory.
     """
 
     network: Callable[[Tensor], Tensor]
@@ -196,13 +211,26 @@ class Evaluation:
     image: Tensor
     calls: int
     tile: int = 0
+    denoising: Denoising | None = None
 
-    def needs(self) -> Needs:
-        """Measure: network and objective are run once, forwards and backwards, the decoder on a part."""
-        call, score = measure(self.network, self._seen), measure(self.objective, self.image)
+    def needs(self, limit: int | None = None) -> Needs:
+        """Measure: network and objective are run once, forwards and backwards, the decoder on a part.
+
+        Raises:
+            MemoryError: if a call of the network needs more than ``limit`` bytes.
+        """
+        return Needs(self.call(limit), self.decoder(), measure(self.objective, self.image))
+
+    def call(self, limit: int | None = None) -> Usage:
+        """What a call of the network needs on its present level."""
+        call = measure(self.network, self._seen, limit=limit)
         if self.tile:  # a kept call keeps what enters its tiles, and what joins them
             call = replace(call, kept=3 * self.latent.nbytes)
-        return Needs(call, self.decoder(), score)
+        return call
+
+    def lighter_network(self) -> bool:
+        """Have the network need less; False if it cannot."""
+        return self.denoising is not None and self.denoising.lighter()
 
     def decoder(self) -> Usage:
         """What the decoder needs on its present level."""
@@ -225,11 +253,13 @@ class Decision:
         strategy: how gradients pass through the network's calls.
         decoding: the decoder on the level that fits.
         note: what was measured and chosen, in words.
+        denoising: the network on the level that fits, where it has levels.
     """
 
     strategy: GradientStrategy
     decoding: Decoding
     note: str
+    denoising: Denoising | None = None
 
 
 def plan(
@@ -249,59 +279,90 @@ def plan(
     evaluation = replace(evaluation, decoding=copy(evaluation.decoding))
     needs, calls = _measured(evaluation, room), evaluation.calls
     free = room(needs.peak(calls))
-    if free is not None:
-        while not needs.fits(0, free) and evaluation.decoding.lighter():
+    while free is not None and not needs.fits(0, free):
+        # The network first if it alone is too much: all that its lower level costs is time.
+        if needs.call_fits(free) and evaluation.decoding.lighter():
             needs = replace(needs, decoder=evaluation.decoder())
+        elif evaluation.lighter_network():
+            needs = replace(needs, call=evaluation.call())
+        elif evaluation.decoding.lighter():
+            needs = replace(needs, decoder=evaluation.decoder())
+        else:
+            break
     strategy = make(0 if free is None else needs.kept(free, calls))
     kept = min(strategy.kept, calls)
+    denoising = evaluation.denoising
+    whole = denoising is None or not denoising.by_blocks
     parts = (
-        f"{kept} of {calls} network calls kept, {gib(needs.call.kept)} each; the decoder {gib(needs.decoder.peak)}, "
-        f"{evaluation.decoding.name}"
+        f"{kept} of {calls} network calls kept, {gib(needs.call.kept)} each"
+        f"{'' if whole else ' and ' + gib(needs.call.peak) + ' at once, by blocks'}; the decoder "
+        f"{gib(needs.decoder.peak)}, {evaluation.decoding.name}"
     )
     known = "an unknown amount" if free is None else gib(free)
     warning = "" if free is None or needs.peak(kept) <= free else "; more than is free, it may have to do with less"
     note = f"memory for an iteration: about {gib(needs.peak(kept))} of {known} free ({parts}){warning}"
-    return Decision(strategy, evaluation.decoding, note)
+    return Decision(strategy, evaluation.decoding, note, denoising)
 
 
 def plan_path(
     name: str,
     path: LatentPath,
-    denoise: Denoiser,
+    denoising: Denoising,
     decoding: Decoding,
     objective: Objective,
     tile: int,
     room: Callable[[int], int | None],
+    keeps: bool = True,
 ) -> Decision:
-    """``plan`` for the ascent of a path by a strategy's name; ``denoise`` and ``decoding`` are those without tiles."""
-    sigma = path.schedule.sigmas[0]
+    """``plan`` for the ascent of a path by a strategy's name; ``denoising`` and ``decoding`` are those without tiles.
+
+    ``keeps``: whether calls whose activations are kept give the values of calls without a gradient. If not, none is.
+    """
+    sigma, denoising = path.schedule.sigmas[0], copy(denoising)
     _, calls = make_gradient(name).calls(make_solver(path.solver), path.schedule.steps)
     evaluation = Evaluation(
-        lambda u: denoise(u, sigma),
+        lambda u: denoising(u, sigma),
         decoding,
         lambda image: objective(image).objective,
         path.latent,
         objective.backdrop,
         calls,
         tile,
+        denoising,
     )
-    return plan(evaluation, partial(make_gradient, name), room)
+
+    def make(kept: int) -> GradientStrategy:
+        strategy = make_gradient(name, kept)
+        return strategy if keeps or strategy.kept == 0 else make_gradient(AUTO if strategy.exact else name)
+
+    return plan(evaluation, make, room)
 
 
 def _measured(evaluation: Evaluation, room: Callable[[int], int | None]) -> Needs:
-    """What it needs; where measuring runs out of memory, once more with all the room there can be."""
+    """What it needs; where a call is too much for all the room there can be, the network by blocks.
+
+    Raises:
+        MemoryError: if there is no memory even for that.
+    """
+    for wanted in (0, EVERYTHING):  # other models go only if they must
+        found = _tried(evaluation, room(wanted))
+        if found is not None:
+            return found
+    evaluation.lighter_network()
+    found = _tried(evaluation, None)
+    if found is None:
+        raise MemoryError(TOO_LARGE)
+    return found
+
+
+def _tried(evaluation: Evaluation, free: int | None) -> Needs | None:
+    """What it needs, or None if that is more than is free."""
     try:
-        return evaluation.needs()
+        return evaluation.needs(free)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-    room(EVERYTHING)  # outside the handler: the error holds what its frames held
-    try:
-        return evaluation.needs()
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise MemoryError(TOO_LARGE) from error
+        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..memory.blocks import Denoising
 from ..memory.checkpoint import CopyOnWrite
 from ..memory.decoding import Decoding
 from .denoiser import Denoiser
@@ -29,6 +30,7 @@ class Chain:
         gradient: how gradients pass through the network's calls.
         decoding: the part of ``decode`` that can be asked to need less memory; ``decode`` itself if it can.
         detail: (B, 3, h, w) added to what ``decode`` gives, the same for all z (``dmap.image.detail``); None = nothing.
+        denoising: the part of ``denoise`` that can be asked to need less memory; ``denoise`` itself if it can.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Chain:
         gradient: GradientStrategy = checkpoint_calls,
         decoding: Decoding | None = None,
         detail: Tensor | None = None,
+        denoising: Denoising | None = None,
     ) -> None:
         self.path, self.detail = path, detail
         self.solver: Solver = make_solver(path.solver)
         self.denoise, self.gradient = denoise, gradient
         self.decode = decode
         self._decoding = decode if decoding is None and isinstance(decode, Decoding) else decoding
+        self._denoising = denoise if denoising is None and isinstance(denoise, Denoising) else denoising
         self._scale = path.scale.reshape(1, -1, 1, 1, 1)
 
     def start(self) -> Tensor:
@@ -60,7 +64,7 @@ class Chain:
         return self.gradient.sample(self.solver, self.denoise, self.path, self.state(z), guard)
 
     def lighter(self) -> str | None:
-        """Need less memory from now on: fewer calls kept, then the decoder's next level.
+        """Need less memory from now on: fewer calls kept, decoder and network by blocks, the decoder by tiles.
 
         Returns:
             What was changed, in words, or None if nothing is left to change.
@@ -70,6 +74,9 @@ class Chain:
             kept = min(strategy.kept, total) // 2
             self.gradient = make_gradient(AUTO if strategy.exact else strategy.name, kept)
             return f"activations kept of {kept} calls"
+        decoder_first = self._decoding is not None and self._decoding.level == 0
+        if not decoder_first and self._denoising is not None and self._denoising.lighter():
+            return f"network's gradient {self._denoising.name}"
         if self._decoding is not None and self._decoding.lighter():
             return f"decoder's gradient by {self._decoding.name}"
         return None

@@ -19,7 +19,6 @@ from ..errors import UserError
 from ..memory.checkpoint import CopyOnWrite, checkpoint
 from .denoiser import Denoiser
 from .path import LatentPath
-from .schedule import Schedule
 
 if TYPE_CHECKING:
     from .solvers import Solver
@@ -155,7 +154,7 @@ class ShortChain(GradientStrategy):
     def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor:
         with torch.no_grad():
             value = solver.sample(calls.without_gradient, path, state)
-        schedule = Schedule(torch.cat([path.schedule.sigmas[:-1:2], path.schedule.sigmas[-1:]]))
+        schedule = replace(path.schedule, sigmas=torch.cat([path.schedule.sigmas[:-1:2], path.schedule.sigmas[-1:]]))
         residuals = path.residuals
         if residuals is not None:
             residuals = torch.stack([pair.sum(dim=0) for pair in torch.split(residuals, 2)])

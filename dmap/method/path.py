@@ -19,6 +19,7 @@ from .schedule import Schedule
 
 FORMAT = "dmap-path"
 VERSION = "1"
+FLOW = "flow"
 BESIDE = "beside."
 """Before the names of a photograph's tensors in a path's file."""
 
@@ -125,6 +126,7 @@ class LatentPath:
                     tensors[BESIDE + key] = x
         meta = {"format": FORMAT, "version": VERSION, "solver": self.solver, "settings": json.dumps(self.settings)}
         meta["layout"] = json.dumps(asdict(self.layout))
+        meta["family"] = FLOW if self.schedule.flow else ""
         tensorfile.write(file, tensors, meta)
 
     @classmethod
@@ -146,7 +148,7 @@ class LatentPath:
             raise UserError(f"path file {name}: {', '.join(sorted(missing))} missing; save the path again")
         path = cls(
             solver=meta.get("solver", ""),
-            schedule=Schedule(tensors["sigmas"]),
+            schedule=Schedule(tensors["sigmas"], meta.get("family") == FLOW),
             state=tensors["state"],
             latent=tensors["latent"],
             scale=tensors["scale"],

@@ -1,7 +1,9 @@
 """Noise schedules: the explicit list of noise levels that a solver walks along.
 
 A level is sigma = sqrt((1 - abar) / abar) for variance-preserving models (Karras et al. 2022, arXiv:2206.00364,
-the coordinates of k-diffusion), or the time s in [0, 1] for flow matching. Both give the same solver steps.
+the coordinates of k-diffusion), or the time s in [0, 1] for flow matching, x = (1 - s) x0 + s n (Lipman et al. 2023,
+arXiv:2210.02747; Liu et al. 2023, arXiv:2209.03003). Both give the same solver steps. The ratio of noise to signal is
+sigma for the one and s / (1 - s) for the other; by it both are put on one scale.
 """
 
 from __future__ import annotations
@@ -28,6 +30,20 @@ def sigmas_from_betas(betas: Tensor) -> Tensor:
     return ((1.0 - abar) / abar).sqrt()
 
 
+def flow_levels(table: Tensor) -> Tensor:
+    """The times s = sigma / (1 + sigma) at which a flow has as much noise to its signal as ``table`` says, (T,)."""
+    return table / (1 + table)
+
+
+def flow_table() -> Tensor:
+    """The levels of every flow model, (1000,) float64: those of Stable Diffusion's table, by the ratio of noise.
+
+    A flow's network takes any time, so its table is ours to choose. With this one a strength means the same amount of
+    noise for all models, whatever the shift that a flow was trained or is sampled with. The noisiest is s = 0.936.
+    """
+    return flow_levels(sigmas_from_betas(scaled_linear_betas()))
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Noise levels from the noisiest to the clean end.
@@ -35,12 +51,14 @@ class Schedule:
     Attributes:
         sigmas: (steps + 1,) float64 on the CPU, strictly decreasing, finite, the last one 0. Step i goes from
             ``sigmas[i]`` to ``sigmas[i + 1]`` and evaluates the network at ``sigmas[i]``, so never at 0.
+        flow: whether they are times of flow matching.
 
     Raises:
         UserError: if the levels are not of that form.
     """
 
     sigmas: Tensor
+    flow: bool = False
 
     def __post_init__(self) -> None:
         sigmas = self.sigmas.detach().to("cpu", torch.float64).clone()
@@ -54,6 +72,8 @@ class Schedule:
             raise UserError("schedule: sigmas must decrease strictly from noise to image; use fewer steps")
         if sigmas[-1] != 0:
             raise UserError(f"schedule: the last sigma must be 0, got {float(sigmas[-1]):g}")
+        if self.flow and sigmas[0] > 1:
+            raise UserError(f"schedule: the times of a flow lie in [0, 1], got {float(sigmas[0]):g}")
         object.__setattr__(self, "sigmas", sigmas)
 
     @property
@@ -62,7 +82,9 @@ class Schedule:
         return len(self.sigmas) - 1
 
     @classmethod
-    def from_table(cls, table: Tensor, steps: int, strength: float = 1.0, spacing: str = "uniform") -> Schedule:
+    def from_table(
+        cls, table: Tensor, steps: int, strength: float = 1.0, spacing: str = "uniform", flow: bool = False
+    ) -> Schedule:
         """Choose levels from a model's table, so that a network with discrete timesteps sees exact ones.
 
         Args:
@@ -70,6 +92,7 @@ class Schedule:
             steps: number of solver steps, 1..T.
             strength: share of the noising process, in (0, 1]; 1 starts at the noisiest level of the table.
             spacing: "uniform" in the timestep, "log" in sigma, or "karras" (rho = 7).
+            flow: whether the table holds times of flow matching, see ``flow_table``.
 
         Raises:
             UserError: for values outside these ranges, or more steps than the table has distinct levels.
@@ -92,7 +115,7 @@ class Schedule:
                 f"use at most {start} steps or a greater strength"
             )
         index = _distinct(_spaced_indices(table, start, steps, spacing), start)
-        return cls(torch.cat([table[index], table.new_zeros(1)]))
+        return cls(torch.cat([table[index], table.new_zeros(1)]), flow)
 
 
 def _spaced_indices(table: Tensor, start: int, steps: int, spacing: str) -> Tensor:

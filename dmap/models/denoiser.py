@@ -1,4 +1,4 @@
-"""The shipped latent denoiser: a small U-Net with v-prediction (Salimans and Ho 2022, arXiv:2202.00512)."""
+"""The shipped latent denoiser: a small U-Net, of v-prediction (Salimans and Ho 2022, arXiv:2202.00512) or of a flow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 FOLD = 2
 """The latent is folded 2x2 into channels, so that the U-Net works at an eighth of the image's resolution."""
+
+FLOW_TIME = 1000.0
+"""A network of a flow sees its time s in [0, 1] times this, the range of the other timesteps."""
 
 
 def timestep_embedding(timesteps: Tensor, width: int) -> Tensor:
@@ -60,13 +63,14 @@ class _Attention(nn.Module):
 
 
 class LatentDenoiser(nn.Module):
-    """U-Net on variance-preserving noisy latents.
+    """U-Net on noisy latents.
 
     Args:
         channels: of the latent.
         widths: of the levels, from fine to coarse; multiples of 16 and of ``heads``.
         heads: attention heads at the coarsest level.
         operations: where layers come from; the host passes its own namespace.
+        prediction: what it was trained to predict: "v" on variance-preserving latents, or "flow".
     """
 
     def __init__(
@@ -77,8 +81,10 @@ class LatentDenoiser(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         operations: Any = nn,
+        prediction: str = "v",
     ) -> None:
         super().__init__()
+        self.prediction = prediction
         factory: dict[str, Any] = {"device": device, "dtype": dtype}
         self.dtype = dtype or torch.float32
         folded, embedding = channels * FOLD**2, 2 * widths[0]
@@ -116,11 +122,11 @@ class LatentDenoiser(nn.Module):
         transformer_options: dict[str, Any] | None = None,
         **_: Any,
     ) -> Tensor:
-        """v-prediction for x = sqrt(abar) x0 + sqrt(1 - abar) eps.
+        """v-prediction for x = sqrt(abar) x0 + sqrt(1 - abar) eps, or velocity for x = (1 - s) x0 + s eps.
 
         Args:
             x: (B, 8, h, w), any size.
-            timesteps: (B,) in 0..999 of Stable Diffusion's schedule.
+            timesteps: (B,) in 0..999 of Stable Diffusion's schedule, or ``FLOW_TIME`` times s.
             context, control, transformer_options: accepted because hosts pass them; the network knows no text.
         """
         height, width = x.shape[-2:]

@@ -5,50 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import comfy.model_sampling
 from torch import Tensor
 
 from ...dmap.errors import UserError
-from . import features
+from . import families, features
 from .session import HostPath
 
 
-def noise_table(model: Any, node: str) -> Tensor:
-    """The noise levels of a MODEL, or a ValueError that says why this kind of model cannot be used."""
+def check_model(model: Any, node: str) -> None:
+    """Raise UserError unless a MODEL's kind can be worked with in this host; the error says why not."""
     if features.is_multigpu_clone(model):
         raise UserError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
-    sampling = model.get_model_object("model_sampling")
-    kind = getattr(getattr(model.model, "model_type", None), "name", type(sampling).__name__)
-    discrete = isinstance(sampling, comfy.model_sampling.ModelSamplingDiscrete)
-    if not (discrete and isinstance(sampling, comfy.model_sampling.EPS)):
-        raise UserError(
-            f"{node}, socket 'model': models of type {kind} are not supported, nor are flow models (SD3, Flux); "
-            "connect a Stable Diffusion 1.x, 2.x or XL model with eps- or v-prediction, or the model of DMAP Load Demo "
-            "Models"
-        )
+    reason = families.refusal(model)
+    if reason is not None:
+        raise UserError(f"{node}, socket 'model': {reason}; connect {families.SUPPORTED}")
     if features.lacks_gradient(model.model.diffusion_model):
         raise UserError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
-    if getattr(model.model, "concat_keys", ()):
-        raise UserError(
-            f"{node}, socket 'model': inpainting and edit models ({kind}) are not supported; use a base model"
-        )
-    table: Tensor = sampling.sigmas.detach().clone().cpu().double()
-    return table
 
 
 def check_conditioning(model: Any, positive: Any, node: str) -> None:
     """Raise UserError if a text model gets no usable conditioning."""
     if not positive:
         raise UserError(f"{node}, socket 'positive': it is empty; connect CLIP Text Encode with an empty text")
-    width = model.model.model_config.unet_config.get("context_dim")
-    if width is None:
-        return
+    width = families.text_width(model)
     for item in positive:
         got = item[0].shape[-1] if isinstance(item[0], Tensor) else None
-        if got != width:
+        if width is not None and got != width:
             raise UserError(
                 f"{node}, socket 'positive': the model expects text conditioning of width {width}, got {got}; "
-                "connect CLIP Text Encode (an empty text will do) with the CLIP of the same checkpoint"
+                "connect CLIP Text Encode (an empty text will do) with the CLIP of the same checkpoint, or the text "
+                "encoder that belongs to the model"
+            )
+        if families.lacks_pooled(model, item[1]):
+            raise UserError(
+                f"{node}, socket 'positive': the model needs the pooled text as well; connect CLIP Text Encode with "
+                "all text encoders of the model, its CLIP-L among them"
             )
 
 
@@ -68,8 +59,12 @@ def check_vae(vae: Any, node: str) -> None:
     """Raise UserError unless the VAE decodes latents to images by the convention that decoding here relies on."""
     if getattr(vae, "first_stage_model", None) is None:
         raise UserError(f"{node}, socket 'vae': the checkpoint holds no VAE; load one with Load VAE")
-    if vae.latent_dim != 2 or vae.output_channels != 3 or not features.decodes_pictures(vae):
-        raise UserError(f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported")
+    pictures = vae.latent_dim == 2 or features.encodes_frames(vae)
+    if not pictures or vae.output_channels != 3 or not features.decodes_pictures(vae):
+        raise UserError(
+            f"{node}, socket 'vae': video, audio and pixel-space VAEs are not supported; connect the VAE of "
+            f"{families.SUPPORTED}"
+        )
 
 
 def check_vae_fits(vae: Any, path: HostPath, node: str) -> None:

@@ -95,9 +95,24 @@ def is_multigpu_clone(model: Any) -> bool:
     return bool(getattr(model, "is_multigpu_base_clone", False))
 
 
+RATIOS = {"Flux2": 16, "HunyuanImage21": 32}
+"""Pixels a latent position of formats that do not say it themselves, as they do since 2026; of the others 8."""
+
+
 def pixels_per_position(model: Any) -> int:
-    """Pixels a side of a MODEL's latent position; 8 for formats that do not say."""
-    return int(getattr(model.model.latent_format, "spacial_downscale_ratio", 8))
+    """Pixels a side of a MODEL's latent position."""
+    form = model.model.latent_format
+    return int(getattr(form, "spacial_downscale_ratio", RATIOS.get(type(form).__name__, 8)))
+
+
+def encodes_frames(vae: Any) -> bool:
+    """Whether a VAE takes pictures for the frames of a video, of which one alone is a picture: Wan 2.1's."""
+    return vae.latent_dim == 3 and type(vae.first_stage_model).__name__ == "WanVAE" and vae.latent_channels == 16
+
+
+def is_quantised(network: Any) -> bool:
+    """Whether a network computes with quantised weights: then values with and without a gradient differ a little."""
+    return any(hasattr(tensor, "__tensor_flatten__") for tensor in network.parameters())
 
 
 def is_dynamic(patcher: Any) -> bool:

@@ -12,23 +12,13 @@ import torch
 from torch import Tensor
 
 from ...dmap.errors import UserError
-from ...dmap.memory.decoding import HALO, TILES
-from ...dmap.memory.plan import OVERHEAD, SHARE, WORKSPACE
 from ...dmap.method.path import LatentPath
 from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
-from . import features
+from . import families, features
 from .weights import held, plain
 
 Result = TypeVar("Result")
-
-# Bytes of tensors at the peak of a backward pass in fp32 (`python -m tools.benchmarks.shapes` counts them): a U-Net
-# call with PyTorch's attention per latent position, for XL models by the width of their text conditioning; one VAE
-# decode per image pixel, whole and by blocks. What is asked for before the networks can be measured.
-UNET_BYTES_PER_POSITION = 400_000
-XL_BYTES_PER_POSITION = {2048: 670_000}
-VAE_BYTES_PER_PIXEL, VAE_BYTES_BY_BLOCKS = 24_000, 11_000
-TILE = max(TILES.values()) + 2 * HALO
 
 
 @dataclass(frozen=True)
@@ -120,8 +110,8 @@ def score(prior: HostPrior, image: Tensor) -> list[float]:
 def path_latent(path: HostPath) -> Tensor:
     """The clean latent of a path on the scale of the LATENT socket."""
     with torch.inference_mode(False), torch.no_grad():
-        latent: Tensor = path.model.model.process_latent_out(path.path.latent.clone())
-        return latent
+        latent = families.with_frames(path.path.latent.clone(), path.model)
+        return families.without_frames(path.model.model.process_latent_out(latent))
 
 
 def _attention(_: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -154,24 +144,6 @@ class _Body(comfy.samplers.Sampler):  # type: ignore[misc]
         return torch.zeros_like(noise)
 
 
-def _memory(latent: Tensor, model: Any, vae: Any, tile: int, device: torch.device) -> float:
-    """Bytes to ask the host for: one call and the decoder's backward pass, whole, by blocks or by tiles, as fits."""
-    height, width = (min(side, tile or side) for side in latent.shape[-2:])
-    size = comfy.model_management.dtype_size
-    context = model.model.model_config.unet_config.get("context_dim")
-    position = XL_BYTES_PER_POSITION.get(context, UNET_BYTES_PER_POSITION) * size(model.model_dtype()) / 4
-    call = len(latent) * height * width * position
-    choices = [0.0]
-    if vae is not None:
-        scale = len(latent) * vae.spacial_compression_decode() ** 2 * size(vae.vae_dtype) / 4
-        area, part = height * width, min(height, TILE) * min(width, TILE)
-        whole, by_blocks = (scale * pixel for pixel in (VAE_BYTES_PER_PIXEL, VAE_BYTES_BY_BLOCKS))
-        choices = [area * whole, area * by_blocks, part * by_blocks]
-    limit = SHARE * comfy.model_management.get_total_memory(device)
-    needed = [WORKSPACE + OVERHEAD * (call + decoder) for decoder in choices]
-    return next((found for found in needed if found < limit), needed[-1])
-
-
 def run(
     model: Any,
     positive: Sequence[Any],
@@ -179,7 +151,6 @@ def run(
     body: Callable[[Session], Result],
     vae: Any = None,
     patchers: Sequence[Any] = (),
-    tile: int = 0,
 ) -> Result:
     """Load everything in one request to the host's memory management and run ``body`` with gradients possible.
 
@@ -190,7 +161,6 @@ def run(
         body: what to run.
         vae: the VAE socket's value, if the body decodes.
         patchers: further patchers that the body needs, such as a prior's.
-        tile: latent positions a side of the tiles that networks see; 0 = they see all of the latent.
 
     Raises:
         UserError: if the host cannot hold the model still, or computes a part of it by something without a gradient.
@@ -211,7 +181,10 @@ def run(
         guider.set_cfg(1.0)
         # With hooks the host has exchanged a model whose weights it pages.
         patcher = guider.model_patcher
-        needed = _memory(latent, model, vae, tile, patcher.load_device)
+        clean = families.with_frames(latent.clone().float(), model)
+        # What the host itself asks for to sample; an iteration's needs are measured once the networks are there, and
+        # room for them is made then.
+        needed = patcher.model.memory_required([len(clean), *clean.shape[1:]])
         # Their weights come into memory of our own, see weights.py.
         needed += sum(other.model_size() for other in (patcher, *others) if features.is_dynamic(other))
         comfy.model_management.load_models_gpu([patcher, *others], memory_required=needed, force_full_load=True)
@@ -226,7 +199,6 @@ def run(
                 return body(_session(wrap, extra, latent_image, model, vae, patcher.load_device, networks, hold))
 
         sampler = _Body(inner)
-        clean = latent.clone().float()
         try:
             guider.sample(torch.zeros_like(clean), clean, sampler, torch.tensor([1.0, 0.0]), disable_pbar=True)
         except RuntimeError as error:
@@ -249,29 +221,33 @@ def _session(
     hold: Callable[[], None],
 ) -> Session:
     """Nothing handed to the host is ours any more, and nothing of the host's is kept: both sides get copies."""
-    base = wrap.inner_model
+    base, table = wrap.inner_model, families.levels(model)
+    form = families.ordinary_format(base.latent_format)
+    if table is None:
+        raise RuntimeError("a model of an unknown kind: checks.check_model comes before a session")
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:
         check_interrupt()
         hold()
         levels = sigma.to(u.device, torch.float32).expand(u.shape[0]).clone()
-        out: Tensor = wrap(u.clone(), levels, model_options=extra["model_options"], seed=extra.get("seed"))
-        return out.to(u.dtype, copy=True)
+        x = families.with_frames(u, model).clone()
+        out: Tensor = wrap(x, levels, model_options=extra["model_options"], seed=extra.get("seed"))
+        return families.without_frames(out).to(u.dtype, copy=True)
 
     def decode(z: Tensor) -> Tensor:
         if vae is None:
             raise RuntimeError("this session was opened without an autoencoder")
         check_interrupt()
         hold()
-        hidden = base.process_latent_out(z.clone()).to(vae.device, vae.vae_dtype)
-        image: Tensor = vae.first_stage_model.decode(hidden).float().to(device)
+        hidden = form.process_out(families.with_frames(z, model).clone()).to(vae.device, vae.vae_dtype)
+        image = families.without_frames(vae.first_stage_model.decode(hidden)).float().to(device)
         return (image + 1) / 2
 
     def encode(_: Tensor) -> Tensor:
         raise RuntimeError("a session does not encode: DMAP Encode Photo and VAE Encode have done so before it")
 
     def to_vae(z: Tensor) -> Tensor:
-        hidden: Tensor = base.process_latent_out(z.clone())
+        hidden: Tensor = form.process_out(families.with_frames(z, model).clone())
         return hidden
 
     return Session(
@@ -279,13 +255,16 @@ def _session(
             denoise=denoise,
             encode=encode,
             decode=decode,
-            table=base.model_sampling.sigmas.detach().clone().cpu().double(),
+            table=table,
             multiple=features.pixels_per_position(model),
             device=device,
             decoder=torch.nn.Module() if vae is None else vae.first_stage_model,
             modules=tuple(patcher.model for patcher in patchers),
             room=_room(patchers, device),
+            flow=families.is_flow(model),
+            network=base.diffusion_model,
+            keeps=not features.is_quantised(base.diffusion_model),
         ),
-        latent=latent.clone().float(),
+        latent=families.without_frames(latent).clone().float(),
         to_vae=to_vae,
     )

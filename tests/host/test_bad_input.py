@@ -88,12 +88,12 @@ def test_conditioning(server: Server, tools: dict[str, Any], kind: str, words: l
     assert all(word in text for word in ["DMAP Invert", "'positive'", *words]), text
 
 
-@pytest.mark.parametrize("kind", ["FLOW", "FLUX"])
-def test_flow_models_are_refused(server: Server, tools: dict[str, Any], kind: str) -> None:
-    """FLOW is what the host calls Stable Diffusion 3 and its like."""
+@pytest.mark.parametrize("kind", ["EDM", "STABLE_CASCADE", "FLOW_COSMOS"])
+def test_kinds_that_do_not_fit_are_refused_by_name(server: Server, tools: dict[str, Any], kind: str) -> None:
+    """With the reason, and with what can be connected instead."""
     graph, _ = graph_for(tools, model=kind)
     text = tools["failure"](server, graph.prompt)
-    assert all(word in text for word in ("DMAP Invert", "'model'", kind, "flow models", "not supported")), text
+    assert all(word in text for word in ("DMAP Invert", "'model'", kind, "not supported: ", "connect", "Z-Image")), text
 
 
 def test_a_vae_of_other_latents(server: Server, tools: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from . import autoencoder, denoiser, guide, judge, policy, quality
+from . import autoencoder, denoiser, flow, guide, judge, policy, quality
 from .loop import LoopSettings
 
 # What trains it, minutes on two cores, peak learning rate.
@@ -19,6 +19,7 @@ RECIPES = {
     "policy": (policy.train, 120.0, 1.6e-3),
     "judge": (judge.train, 15.0, 1e-3),
     "denoiser": (denoiser.train, 80.0, 4e-4),
+    "flow": (flow.train, 80.0, 4e-4),
 }
 
 

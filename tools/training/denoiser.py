@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -92,8 +93,12 @@ def v_loss(model: nn.Module, latents: Tensor, timesteps: Tensor, generator: torc
     return result
 
 
-def evaluate(network: nn.Module, autoencoder: Autoencoder, photos: Path) -> list[float]:
-    """v-loss on the held-out photographs at 256 px, means over the four quarters of the timesteps."""
+Objective = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
+"""Of a network, clean latents, timesteps of ``TABLE`` and the noise's generator; one number an image (B,)."""
+
+
+def evaluate(network: nn.Module, autoencoder: Autoencoder, photos: Path, objective: Objective = v_loss) -> list[float]:
+    """The loss on the held-out photographs at 256 px, means over the four quarters of the timesteps."""
     files = list_photos(photos, heldout=True)
     images = torch.stack([centre_crop(file, 256) for file in files])
     generator = torch.Generator().manual_seed(0)
@@ -102,7 +107,7 @@ def evaluate(network: nn.Module, autoencoder: Autoencoder, photos: Path) -> list
         latents = torch.cat([autoencoder.encode(image[None] * 2 - 1) for image in images])
         for quarter in range(4):
             timesteps = quarter * 250 + torch.arange(len(files)) * 250 // len(files)
-            losses.append(float(v_loss(network, latents, timesteps, generator).mean()))
+            losses.append(float(objective(network, latents, timesteps, generator).mean()))
     return losses
 
 
@@ -119,6 +124,26 @@ def sample(network: nn.Module, count: int, side: int, steps: int, seed: int) -> 
 
 def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     """Train on the latents of ``demo_autoencoder.safetensors`` in ``out``; writes ``demo_denoiser.safetensors``."""
+    train_on(v_loss, "denoiser", {}, photos, out, settings, seed)
+
+
+def train_on(
+    objective: Objective,
+    name: str,
+    config: dict[str, str],
+    photos: Path,
+    out: Path,
+    settings: LoopSettings,
+    seed: int,
+) -> None:
+    """Train a denoiser by an objective; checkpoints go to ``out/name``, the model to ``out/demo_name.safetensors``.
+
+    Args:
+        objective: the loss.
+        name: of the recipe.
+        config: the network's keyword arguments.
+        photos, out, settings, seed: as for every recipe.
+    """
     generator = torch.Generator(settings.device).manual_seed(seed)
     torch.manual_seed(seed)
     autoencoder = load_model(out / "demo_autoencoder.safetensors", kind="autoencoder")
@@ -126,10 +151,10 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
     encoder = copy.deepcopy(autoencoder).to(settings.device)
     crops = LatentCrops(encode_all(encoder, list_photos(photos, heldout=False), generator), generator)
     largest = int(crops.sizes.amin(dim=1).max())
-    network = LatentDenoiser().to(memory_format=torch.channels_last)
+    network = LatentDenoiser(**config).to(memory_format=torch.channels_last)
     if settings.start is not None:
         network.load_state_dict(load_model(settings.start, kind="denoiser").state_dict())
-    elif not (out / "denoiser" / "checkpoint.safetensors").exists():
+    elif not (out / name / "checkpoint.safetensors").exists():
         nn.init.zeros_(network.head.weight)
         nn.init.zeros_(network.head.bias)
 
@@ -137,14 +162,15 @@ def train(photos: Path, out: Path, settings: LoopSettings, seed: int) -> None:
         count, side = settings.batch or BATCH, SIDE
         if step % WIDE == 0 and largest >= 2 * SIDE:
             count, side = max(1, count // 4), 2 * SIDE
-        return v_loss(model, crops.batch(count, side), draw_timesteps(count, generator), generator).mean()
+        return objective(model, crops.batch(count, side), draw_timesteps(count, generator), generator).mean()
 
     def export(average: nn.Module, step: int) -> None:
         try:
-            print(f"step {step}: held-out v-loss by quarter of t", evaluate(average, autoencoder, photos), flush=True)
+            losses = evaluate(average, autoencoder, photos, objective)
+            print(f"step {step}: held-out loss by quarter of t", losses, flush=True)
         except ValueError:
             print(f"step {step}: no held-out photograph", flush=True)
         notes = {"seed": str(seed), "steps": str(step)}
-        save_model(average, {}, out / "demo_denoiser.safetensors", notes=notes)
+        save_model(average, dict(config), out / f"demo_{name}.safetensors", notes=notes)
 
-    Loop(network, out / "denoiser", settings, export).run(loss)
+    Loop(network, out / name, settings, export).run(loss)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .flows import FlowFacts, TinyFlow
 from .images import Halves, Spoil, SpoilLatent
 from .models import FullXL, NoConditioning, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
@@ -20,6 +21,8 @@ class TestNodes(ComfyExtension):
         return [
             TinySD,
             TinyXL,
+            TinyFlow,
+            FlowFacts,
             FullXL,
             EmptyText,
             Witness,

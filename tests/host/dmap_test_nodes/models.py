@@ -87,7 +87,8 @@ class TinySD(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        kinds = ["EPS", "V_PREDICTION", "FLOW", "FLUX", "SD2 EPS", "SD2 V_PREDICTION", "SDXL EPS", "SDXL V_PREDICTION"]
+        kinds = ["EPS", "V_PREDICTION", "FLOW", "EDM", "STABLE_CASCADE", "FLOW_COSMOS"]
+        kinds += ["SD2 EPS", "SD2 V_PREDICTION", "SDXL EPS", "SDXL V_PREDICTION"]
         return io.Schema(
             node_id="DMAPTestTinySD",
             inputs=[

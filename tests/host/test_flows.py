@@ -1,0 +1,132 @@
+"""Flow models in a real host, each family on random weights of the host's own class: exact, affordable, unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hostgraphs import read, restore, trace
+from tools.host import workflow
+from tools.host.server import Server
+
+FAMILIES = ["SD3", "SD3.5", "Flux.1 dev", "Flux.1 schnell", "FLUX.2", "Chroma", "Lumina 2", "Z-Image", "Qwen-Image"]
+LINEAR = {"Flux.1 dev": ("double_blocks.0.img_attn.qkv", 384, 128), "Z-Image": ("layers.0.attention.qkv", 768, 256)}
+each_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def flow(graph: Any, family: str, image: str = "tiny.png") -> dict[str, tuple[str, int]]:
+    """Model, text, photograph and its latent of a family."""
+    loader = graph.add("DMAPTestTinyFlow", family=family)
+    loaded = (graph.add("LoadImage", image=image), 0)
+    latent = (graph.add("DMAPEncode", image=loaded, vae=(loader, 2), tile=0), 0)
+    return {"model": (loader, 0), "positive": (loader, 1), "vae": (loader, 2), "image": loaded, "latent": latent}
+
+
+@each_family
+def test_figures(server: Server, tools: dict[str, Any], family: str) -> None:
+    """Round trip, gradient against finite differences, batch against singles, by blocks against whole."""
+    graph = tools["Graph"]()
+    parts = flow(graph, family)
+    parts.pop("image")
+    node = graph.add("DMAPTestFlowFacts", **parts)
+    found = read(server.run(graph.prompt), node)
+    print(family, found)
+    assert found["flow"] == 1
+    assert (found["channels"], found["pixels"]) == ((128, 16) if family == "FLUX.2" else (16, 8))
+    assert found["round trip of residual_ddim"] < 2e-5
+    assert found["round trip of edict"] < 2e-5
+    assert found["gradient error"] < 1e-3
+    assert found["batch against singles"] < 2e-5
+    for way in ("kept", "by blocks", "kept by blocks"):
+        assert found[f"{way} against computed again"] == 0
+    assert found["MiB kept, blocks"] < 0.4 * found["MiB kept, whole"]
+    assert found["MiB at once, blocks"] < found["MiB at once, whole"]
+
+
+@each_family
+def test_a_photograph_is_restored_and_the_model_stays_as_it_is(
+    server: Server, tools: dict[str, Any], family: str
+) -> None:
+    """Encoded at a size of its own, inverted, climbed and decoded, with the model's weights as before."""
+    graph = tools["Graph"]()
+    parts = flow(graph, family, "prime.png")
+    before = graph.add("DMAPTestFingerprint", model=parts["model"], salt=0)
+    optimise, decode = restore(graph, parts, steps=2, strength=0.3, iterations=2, step_size=0.005)
+    node = graph.add("DMAPTestCompare", first=(decode, 0), second=parts["image"])
+    latent = graph.add("VAEDecode", samples=(decode, 1), vae=parts["vae"])
+    graph.add("PreviewImage", images=(latent, 0))
+    after = graph.add("DMAPTestFingerprint", model=parts["model"], after=(optimise, 0), salt=1)
+    outputs = server.run(graph.prompt)
+    values = [row["objective"][0] for row in trace(outputs, optimise)["rows"]]
+    assert max(values) > values[0]
+    assert read(outputs, node)["shape"] == [1, 69, 75, 3]
+    assert outputs[before]["text"] == outputs[after]["text"]
+    (invert,) = workflow.nodes_of(graph.prompt, "DMAPInvert")
+    text = outputs[invert]["text"][0]
+    assert float(text.rsplit(" ", 1)[-1]) < 1e-5
+    assert ("guidance embedding 3.5" in text) == (family == "Flux.1 dev")
+    assert ("distilled" in text) == (family == "Flux.1 schnell")
+
+
+@pytest.mark.parametrize("family", list(LINEAR))
+def test_a_lora_rides_along(server: Server, tools: dict[str, Any], family: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    key, rows, columns = LINEAR[family]
+    lora = {
+        f"diffusion_model.{key}.lora_B.weight": torch.randn(rows, 2, generator=generator),
+        f"diffusion_model.{key}.lora_A.weight": torch.randn(2, columns, generator=generator),
+    }
+    save_file(lora, server.base / "models" / "loras" / "flow.safetensors")
+    ends = []
+    for strength in (0.0, 1.0):
+        graph = tools["Graph"]()
+        parts = flow(graph, family)
+        loaded = graph.add(
+            "LoraLoaderModelOnly", model=parts["model"], lora_name="flow.safetensors", strength_model=strength
+        )
+        parts["model"] = (loaded, 0)
+        optimise, decode = restore(graph, parts, steps=2, iterations=1, rule="momentum", step_size=2.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        rows_ = trace(server.run(graph.prompt), optimise)["rows"]
+        ends.append([row["objective"][0] for row in rows_])
+    assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-3)  # both invert exactly
+    assert ends[0][1] != ends[1][1]
+
+
+def test_guidance_of_the_conditioning_counts(server: Server, tools: dict[str, Any]) -> None:
+    """The host's own node sets it, and the run says what is used."""
+    graph = tools["Graph"]()
+    parts = flow(graph, "Flux.1 dev")
+    guided = graph.add("FluxGuidance", conditioning=parts["positive"], guidance=1.5)
+    parts["positive"] = (guided, 0)
+    _, decode = restore(graph, parts, steps=1, iterations=0)
+    graph.add("PreviewImage", images=(decode, 0))
+    (invert,) = workflow.nodes_of(graph.prompt, "DMAPInvert")
+    assert "guidance embedding 1.5 (from the conditioning)" in server.run(graph.prompt)[invert]["text"][0]
+
+
+def test_a_batch_of_frames_is_encoded_one_by_one(server: Server, tools: dict[str, Any]) -> None:
+    """Wan's VAE takes a batch for a video; the batch's second picture is what it is alone."""
+    graph = tools["Graph"]()
+    parts = flow(graph, "Qwen-Image")
+    batch = graph.add("RepeatImageBatch", image=parts["image"], amount=2)
+    latent = graph.add("DMAPEncode", image=(batch, 0), vae=parts["vae"], tile=0)
+    two = {**parts, "image": (batch, 0), "latent": (latent, 0)}
+    _, decode = restore(graph, two, steps=1, iterations=0)
+    _, single = restore(graph, parts, steps=1, iterations=0)
+    joined = graph.add("RepeatImageBatch", image=(single, 0), amount=2)
+    node = graph.add("DMAPTestCompare", first=(decode, 0), second=(joined, 0))
+    assert read(server.run(graph.prompt), node)["inside"]["max"] < 1e-4
+
+
+def test_a_text_of_another_width(server: Server, tools: dict[str, Any]) -> None:
+    graph = tools["Graph"]()
+    parts = flow(graph, "Z-Image")
+    parts["positive"] = (graph.add("DMAPTestConditioning", kind="narrow"), 0)
+    _, decode = restore(graph, parts, steps=1, iterations=0)
+    graph.add("PreviewImage", images=(decode, 0))
+    text = tools["failure"](server, graph.prompt)
+    assert all(word in text for word in ("DMAP Invert", "'positive'", "width 64", "got 8")), text
