@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dmap.batch import Journal, Processes, Serial, Shard, journal
+from dmap.batch import Executor, Journal, Processes, RayActors, Serial, Shard, journal
 from dmap.cli import main
 from dmap.folders import find
 from dmap.image.files import read_photograph
@@ -409,8 +409,14 @@ class Deadly:
         return task * task
 
 
-def test_a_task_that_kills_its_workers_is_given_up_and_the_others_are_done() -> None:
-    found = {one.task: one for one in Processes([Serial().place] * 2).run(Deadly(), range(8))}
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_task_that_kills_its_workers_is_given_up_and_the_others_are_done(engine: str) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+        executor: Executor = RayActors("local", 2)
+    else:
+        executor = Processes([Serial().place] * 2)
+    found = {one.task: one for one in executor.run(Deadly(), range(8))}
     assert [found[task].result for task in (0, 1, 2, 4, 6, 7)] == [0, 1, 4, 16, 36, 49]
     assert found[3].failure is not None
     assert (found[3].failure.kind, "2 times" in found[3].failure.text) == ("lost", True)
