@@ -112,6 +112,8 @@ class Plan:
             shift=self.shift,
             seed=self.seed,
             detail="0",
+            clean="off",
+            scale="absolute",
         )
 
     def method(self) -> dict[str, Any]:
