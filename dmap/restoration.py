@@ -227,7 +227,7 @@ def prepare(
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
     ascent.trace.notes.append(decision.note)
-    warning = decision.strategy.warning(chain.solver, path.schedule.steps)
+    warning = decision.strategy.warning(chain.solver, path.schedule)
     if warning is not None:
         ascent.trace.notes.append(warning)
     with torch.no_grad():
