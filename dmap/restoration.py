@@ -265,7 +265,7 @@ def prepare(
     )
     ascent.trace.memory = decision.note
     ascent.trace.notes += _disagreements(decoded, photograph, objective)
-    warning = decision.strategy.warning(chain.solver, path.schedule.steps)
+    warning = decision.strategy.warning(chain.solver, path.schedule)
     if warning is not None:
         ascent.trace.notes.append(warning)
     with torch.no_grad():

@@ -250,8 +250,8 @@ class Settings:
         AUTO_DETAIL,
         "ascend",
         "How much to keep of what the VAE loses: 1 begins at the photograph itself, 0 at what the VAE gives back, "
-        "without fine detail and noise. auto estimates for each image how much of it is detail and not noise: at "
-        "most 0.75, and down to 0.25 with JPEG blocks.",
+        "without fine detail and noise. auto estimates for each image how much of it is detail and not noise: all "
+        "where there are neither noise nor blocks, else at most 0.75, and down to 0.25 with JPEG blocks.",
         choices=DETAILS,
         advanced=True,
     )

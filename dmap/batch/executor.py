@@ -172,7 +172,7 @@ class Queue:
             self._stillborn += 1
             if self._stillborn > LIVES:
                 raise LostError(
-                    f"workers end before they can begin ({how}); see whether there is memory for so many, and lower --jobs"
+                    f"workers end before they can begin ({how}); see if memory is enough for so many, or lower --jobs"
                 )
         if numbered is None:
             return None

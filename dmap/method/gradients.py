@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..memory.checkpoint import CopyOnWrite, checkpoint
 from .denoiser import Denoiser
 from .path import LatentPath
+from .schedule import Schedule
 
 if TYPE_CHECKING:
     from .solvers import Solver
@@ -50,7 +51,7 @@ class GradientStrategy(ABC):
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:
         """Of an evaluation: calls without a gradient, calls with one."""
 
-    def warning(self, solver: Solver, steps: int) -> str | None:
+    def warning(self, solver: Solver, schedule: Schedule) -> str | None:
         """What is to be said of a chain for which the gradient was measured to be far from exact; None of others."""
         return None
 
@@ -118,13 +119,23 @@ class SparseJacobian(GradientStrategy):
     name: ClassVar[str] = "sparse"
     exact: ClassVar[bool] = False
     formula: ClassVar[str] = "EN + 3E ceil(N/2) - K"
-    accuracy: ClassVar[str] = "cosine to exact at least 0.99 at the default settings; 0.98 with edict"
+    accuracy: ClassVar[str] = (
+        "cosine to exact at least 0.99 at the default settings; with edict 0.98 up to strength 0.4"
+    )
 
     def __init__(self, kept: int = 0, period: int = 2) -> None:
         super().__init__(kept)
         if period < 2:
             raise UserError(f"period: got {period}, it must be at least 2; 1 would be exact")
         self.period = period
+
+    def warning(self, solver: Solver, schedule: Schedule) -> str | None:
+        if solver.states == 1 or schedule.noise <= PAIR_NOISE:
+            return None
+        return (
+            f"warning: gradient sparse is far from exact with {solver.name} this far into the noise (a cosine of 0.72 "
+            "was measured over the full path); use auto, or a strength up to 0.4"
+        )
 
     def _period(self, solver: Solver) -> int:
         """An odd one for a pair, whose two swap roles from step to step: else one of them would never have its turn."""
@@ -163,12 +174,12 @@ class ShortChain(GradientStrategy):
     def calls(self, solver: Solver, steps: int) -> tuple[int, int]:
         return solver.evaluations * steps, solver.evaluations * math.ceil(steps / 2)
 
-    def warning(self, solver: Solver, steps: int) -> str | None:
-        if solver.states == 1 or steps <= PAIR_STEPS:
+    def warning(self, solver: Solver, schedule: Schedule) -> str | None:
+        if solver.states == 1 or schedule.steps <= PAIR_STEPS:
             return None
         return (
-            f"warning: gradient short_chain is far from exact with {solver.name} and {steps} steps (cosine 0.4 and "
-            "less was measured); sparse costs less and is close"
+            f"warning: gradient short_chain is far from exact with {solver.name} and {schedule.steps} steps (a cosine "
+            "of 0.42 was measured); use auto"
         )
 
     def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor:
@@ -189,6 +200,8 @@ GRADIENTS: dict[str, type[GradientStrategy]] = {
 }
 PAIR_STEPS = 4
 """Up to so many steps ``short_chain`` was measured to be close with a pair; docs/cost.md."""
+PAIR_NOISE = 1.2
+"""Up to so much noise to the signal (strength 0.4) ``sparse`` was measured to be close with a pair."""
 AUTO = "auto"
 """Exact, with as many calls kept as the caller says memory holds."""
 

@@ -77,6 +77,12 @@ class Schedule:
         object.__setattr__(self, "sigmas", sigmas)
 
     @property
+    def noise(self) -> float:
+        """Noise to signal at the start: what is the same for all families."""
+        start = float(self.sigmas[0])
+        return start if not self.flow else start / (1 - start) if start < 1 else float("inf")
+
+    @property
     def steps(self) -> int:
         """Number of solver steps."""
         return len(self.sigmas) - 1

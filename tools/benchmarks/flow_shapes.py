@@ -77,11 +77,12 @@ def _flux2(transformer: Any, conditioning: Conditioning) -> Callable[[Tensor, Te
     def network(x: Tensor, timesteps: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         tokens, text = x.flatten(2).movedim(1, 2), conditioning.context.to(x)
-        out: Tensor = transformer(
+        out: Any = transformer(
             hidden_states=tokens, timestep=timesteps / 1000, guidance=None, encoder_hidden_states=text,
             txt_ids=torch.zeros(text.shape[1], 4), img_ids=torch.zeros(height * width, 4),
         ).sample  # fmt: skip
-        return out.movedim(1, 2).unflatten(2, (height, width))
+        result: Tensor = out.movedim(1, 2).reshape(len(x), -1, height, width)
+        return result
 
     return network
 
@@ -98,10 +99,11 @@ def transformer_of(case: Case, mode: FakeTensorMode) -> Any:
 
 def decoder_of(mode: FakeTensorMode) -> Any:
     """The autoencoder of 16 channels in bfloat16 without data; FLUX.2's folds its 32 by two beside that."""
-    from diffusers import AutoencoderKL
+    import diffusers
 
+    classes: Any = diffusers
     with torch.device("meta"):
-        made = AutoencoderKL(**VAE).to(torch.bfloat16)
+        made = classes.AutoencoderKL(**VAE).to(torch.bfloat16)
     fake(made, mode)
     return made.eval().requires_grad_(False)
 
