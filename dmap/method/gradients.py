@@ -178,8 +178,8 @@ class ShortChain(GradientStrategy):
         if solver.states == 1 or schedule.steps <= PAIR_STEPS:
             return None
         return (
-            f"warning: gradient short_chain is far from exact with {solver.name} and {schedule.steps} steps (a cosine of "
-            "0.42 was measured); use auto"
+            f"warning: gradient short_chain is far from exact with {solver.name} and {schedule.steps} steps (a cosine "
+            "of 0.42 was measured); use auto"
         )
 
     def _sample(self, solver: Solver, calls: _Calls, path: LatentPath, state: Tensor) -> Tensor:
