@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import UserError
@@ -115,6 +115,8 @@ def _named(file: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{file}: it cannot be read as a picture (it is none of {', '.join(FORMATS)})") from error
     except FAULTS as error:
         raise UserError(f"{file}: it cannot be read as a picture ({error})") from error
 
