@@ -89,7 +89,8 @@ def cleaned(photograph: Photograph, settings: Settings = DEFAULT) -> tuple[Photo
     if settings.clean == "off":
         return photograph, ()
     found = clean(photograph.shown)
-    return replace(photograph, pixels=blend(photograph.mask, found.image, photograph.pixels)), found.notes
+    pixels = blend(photograph.mask, found.image, photograph.pixels)
+    return replace(photograph, pixels=pixels), tuple(f"cleaned: {note}" for note in found.notes)
 
 
 def invert(
@@ -226,7 +227,7 @@ def prepare(
         else LatentPrior(chain.start(), safeguards.latent_norm_weight, safeguards.whiteness_weight),
         movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
     )
-    ascent.trace.notes.append(decision.note)
+    ascent.trace.memory = decision.note
     warning = decision.strategy.warning(chain.solver, path.schedule)
     if warning is not None:
         ascent.trace.notes.append(warning)
@@ -301,12 +302,14 @@ class Restored:
         trace: what happened in each iteration.
         path: of the best image, for a further ascent or another finish.
         about: what the photograph's file says besides its pixels.
+        cleaned: what was found in each image and taken away before, in words; empty if nothing was looked for.
     """
 
     image: Tensor
     trace: Trace
     path: LatentPath
     about: About
+    cleaned: tuple[str, ...] = ()
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the first image as a picture file, with the photograph's colour profile, EXIF data and dpi.
@@ -372,10 +375,9 @@ def restore(
         latent = diffusion.encode(photograph.padded(diffusion.multiple))
     path, _ = invert(diffusion, latent, settings, photograph)
     ascent = prepare(diffusion, path, climbed, settings, degradation=degradation)
-    ascent.trace.notes[:0] = notes
     ascent.run(callback)
     restored, _ = finish(diffusion, ascent.path, settings)
-    return Restored(restored, ascent.trace, ascent.path, about)
+    return Restored(restored, ascent.trace, ascent.path, about, notes)
 
 
 def _opened(image: str | os.PathLike[str] | Image.Image | Tensor) -> tuple[Photograph, About]:

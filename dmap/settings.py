@@ -90,7 +90,8 @@ class Settings:
     steps: int = _setting(
         4,
         "invert",
-        "Steps of the chain. 4 to 6 at a low strength, 10 over the full path; the paper's is 50.",
+        "Steps between the photograph and the noise: 4 to 6 at a low strength, 10 over the full path. The paper "
+        "takes 50.",
         low=1,
         high=200,
         step=1,
@@ -98,8 +99,8 @@ class Settings:
     strength: float = _setting(
         0.2,
         "invert",
-        "How far into the noise to go, 0 to 1. Low stays close to the photograph; 0.2 to 0.5 are "
-        "good first values, 1 is the full path.",
+        "How far into the noise to go, 0 to 1. A low value stays close to the photograph; 0.2 to 0.5 are good first "
+        "values, 1 is the full path.",
         low=0.01,
         high=1.0,
         step=0.01,
@@ -107,8 +108,8 @@ class Settings:
     max_error: float = _setting(
         0.05,
         "invert",
-        "Refuse to go on if the round trip (inverting, then sampling) changes the latent by more "
-        "than this share of its root mean square.",
+        "Stop with an error if the round trip (inverting, then sampling) changes the latent by more than this "
+        "fraction of its root mean square.",
         low=0.0,
         high=10.0,
         step=0.001,
@@ -139,7 +140,9 @@ class Settings:
         in_presets=False,
     )
     # Ascent
-    iterations: int = _setting(20, "ascend", "Changes of the latent. 20 to 50.", low=1, high=1000, step=1)
+    iterations: int = _setting(
+        20, "ascend", "How many times to improve the picture; 20 to 50 are usual.", low=1, high=1000, step=1
+    )
     prior_weight: float = _setting(
         1.0,
         "ascend",
@@ -152,15 +155,16 @@ class Settings:
     fidelity: str = _setting(
         "nlpd_colour",
         "ascend",
-        "Distance to the photograph. nlpd: perceptual (the paper's); nlpd_colour: the same with colour and "
-        "brightness held; mse, l1: pixel by pixel; ssim, ms_ssim: structure (ms_ssim needs more than 160 px).",
+        "How to measure the distance to the photograph. nlpd: perceptual (the paper's); nlpd_colour: the same with "
+        "colour and brightness held; mse, l1: pixel by pixel; ssim, ms_ssim: structure (ms_ssim needs more than 160 "
+        "px).",
         choices=tuple(FIDELITIES),
         advanced=True,
     )
     fidelity_weight: float = _setting(
         240.0,
         "ascend",
-        "Weight of the distance; higher stays closer to the photograph: 80 strong, 240 careful, 400 weak.",
+        "How firmly to hold on to the photograph: 80 allows a strong change, 240 a careful one, 400 a gentle one.",
         low=0.0,
         high=100000.0,
         step=0.5,
@@ -177,14 +181,14 @@ class Settings:
     rule: str = _setting(
         "adam",
         "ascend",
-        "Step rule. adam: the fast choice. momentum: the authors' clipped one; use step_size 2 with it.",
+        "How to choose each step. adam: the fast choice. momentum: the authors' clipped rule; use step_size 2 with it.",
         choices=tuple(RULES),
         advanced=True,
     )
     step_size: float = _setting(
         0.04,
         "ascend",
-        "For adam the change of the latent an iteration, in standard deviations: 0.01 to 0.1.",
+        "How far to move in each iteration; with adam in standard deviations of the latent, 0.01 to 0.1.",
         low=0.0001,
         high=100.0,
         step=0.005,
@@ -214,7 +218,7 @@ class Settings:
     seed: int = _setting(
         0,
         "ascend",
-        "Of the random shifts; the same seed gives the same image.",
+        "Fixes the random shifts: the same seed gives the same image.",
         low=0,
         high=0xFFFFFFFFFFFFFFFF,
         step=1,
@@ -245,9 +249,9 @@ class Settings:
     detail: str = _setting(
         AUTO_DETAIL,
         "ascend",
-        "Share of what the VAE lost of the photograph that is part of the picture: 1 begins at the "
-        "photograph itself, 0 at what the VAE gives back, without fine detail and noise. auto: for each image the "
-        "estimated share that is detail and not noise, at most 0.75, and down to 0.25 with blocks of JPEG.",
+        "How much to keep of what the VAE loses: 1 begins at the photograph itself, 0 at what the VAE gives back, "
+        "without fine detail and noise. auto estimates for each image how much of it is detail and not noise: at "
+        "most 0.75, and down to 0.25 with JPEG blocks.",
         choices=DETAILS,
         advanced=True,
     )
@@ -255,7 +259,7 @@ class Settings:
     change: float = _setting(
         1.0,
         "finish",
-        "How much of the way that the ascent went: 0 = none of it, where it began, 1 = all.",
+        "How much of the change to show: 0 shows the start of the ascent, 1 its end.",
         low=0.0,
         high=1.0,
         step=0.01,
@@ -274,8 +278,8 @@ class Settings:
     added_detail: float = _setting(
         0.0,
         "finish",
-        "Share of what the VAE lost that is added back, besides what DMAP Optimize took: fine detail, but "
-        "noise as well. With strength 0 and detail 1 the result is the photograph itself.",
+        "How much of what the VAE lost to add back, beyond what DMAP Optimize kept: fine detail, but noise as well. "
+        "With strength 0 and detail 1 the result is the photograph itself.",
         low=0.0,
         high=1.0,
         step=0.05,
@@ -362,6 +366,13 @@ PRESETS: Mapping[str, Preset] = {
     "after another restorer": Preset(
         "A light finish of what another restorer or upscaler made.",
         Settings(strength=0.1, iterations=15, fidelity_weight=320.0, step_size=0.02),
+    ),
+    "dmap_guide": Preset(
+        "A careful change with the prior dmap_guide, whose scores move less.", Settings(fidelity_weight=25.0)
+    ),
+    "hybrid prior": Preset(
+        "A careful change with the paper's three quality models at once; a first value.",
+        Settings(fidelity_weight=60.0, step_size=0.02),
     ),
     # arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
     "paper": Preset(

@@ -48,7 +48,11 @@ class DMAPSelfCheck(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The VAE of the model."),
                 io.Image.Input("image", tooltip="Any photograph; 256 to 1024 px. Its sides are filled up as needed."),
                 io.Int.Input(
-                    "iterations", default=2, min=1, max=100, tooltip="Iterations to climb. More time them better."
+                    "iterations",
+                    default=2,
+                    min=1,
+                    max=100,
+                    tooltip="How many iterations to climb. More of them give a better timing.",
                 ),
             ],
             outputs=[io.String.Output("report", display_name="report", tooltip="The figures as JSON.")],
@@ -89,7 +93,7 @@ def _measured(
     found: dict[str, Any] = {"round_trip_error": error, "seconds_to_invert": round(time.monotonic() - began, 2)}
     progress.update(1)
     ascent = restoration.prepare(host.model, path, prior.prior, settings)
-    found["memory"] = ascent.trace.notes[0]
+    found["memory"] = ascent.trace.memory
     found["gradient_error"] = _gradient_error(ascent.chain, ascent.objective)
     progress.update(2)
     ascent.run(lambda state: progress.update(3 + state.trace.rows[-1].iteration, state.current))

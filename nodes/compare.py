@@ -44,7 +44,9 @@ class DMAPCompare(io.ComfyNode):
             outputs=[
                 io.Image.Output("sheet", display_name="contact sheet", tooltip="All results side by side."),
                 io.Image.Output(
-                    "matrix", display_name="cross-scores", tooltip="Optimised by (rows), judged by (columns)."
+                    "matrix",
+                    display_name="cross-scores",
+                    tooltip="What each model (column) says of the results of each (row).",
                 ),
                 io.String.Output("table", display_name="table", tooltip="The report's numbers as JSON."),
             ],
@@ -169,22 +171,26 @@ def _inputs() -> list[io.Input]:
             min=0.01,
             max=0.9,
             step=0.01,
-            tooltip="Allowed error in the distance, as a fraction of the level.",
+            tooltip="Allowed error in the distance, as a fraction of the target.",
         ),
         io.Int.Input(
-            "searches", default=8, min=1, max=50, tooltip="Ascents at most to find a model's prior weight; 6 to 10."
+            "searches",
+            default=8,
+            min=1,
+            max=50,
+            tooltip="How many ascents to spend at most on finding a model's prior weight; 6 to 10.",
         ),
-        widget("iterations", tooltip="Of every ascent. 10 to 30."),
-        widget("fidelity", tooltip="Distance to the photograph."),
+        widget("iterations", tooltip="Iterations of every ascent; 10 to 30 are usual."),
+        widget("fidelity", tooltip="How to measure the distance to the photograph."),
         widget(
             "fidelity_weight",
             min=0.1,
             tooltip="Weight of that distance; the prior weight is searched against it.",
         ),
-        widget("rule", tooltip="Step rule, the same for all."),
+        widget("rule", tooltip="How to choose each step, the same for all."),
         widget("step_size"),
         widget("shift", tooltip="Random shift of the models' view in pixels; 0 turns it off."),
-        widget("seed", control_after_generate=False, tooltip="Of the shifts."),
+        widget("seed", control_after_generate=False, tooltip="Fixes the random shifts."),
         *more[: FIRST_PRIORS - 2],
         *judges[:FIRST_JUDGES],
         *more[FIRST_PRIORS - 2 :],

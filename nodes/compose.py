@@ -127,7 +127,11 @@ class DMAPRobustPrior(io.ComfyNode):
             inputs=[
                 PriorSocket.Input("prior", tooltip="The quality model."),
                 io.Int.Input(
-                    "views", default=2, min=1, max=64, tooltip="Changed copies that are scored; the cost grows with it."
+                    "views",
+                    default=2,
+                    min=1,
+                    max=64,
+                    tooltip="How many changed copies to score; the cost grows with it.",
                 ),
                 io.Int.Input("shift", default=8, min=0, max=64, tooltip="Largest shift of a view, in pixels."),
                 io.Float.Input(
@@ -137,15 +141,15 @@ class DMAPRobustPrior(io.ComfyNode):
                     max=0.2,
                     step=0.002,
                     round=False,
-                    tooltip="Standard deviation of the added noise, of 1; 0.01 is 2.5 of 255. The more noise, the "
-                    "harder the model is to fool, and the less it sees of blur and JPEG: 0.002 keeps their order.",
+                    tooltip="Standard deviation of the added noise, on a scale of 0 to 1; 0.01 is 2.5 of 255. More "
+                    "noise makes the model harder to fool, but blinder to blur and JPEG: 0.002 keeps their order.",
                 ),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
-                    tooltip="Of places and noise; the same seed gives the same score.",
+                    tooltip="Fixes places and noise: the same seed gives the same score.",
                 ),
             ],
             outputs=[_output()],

@@ -80,13 +80,15 @@ class DMAPDecode(io.ComfyNode):
 
 def _inputs() -> list[io.Input]:
     return [
-        PathSocket.Input("path", tooltip="Of DMAP Optimize; straight from DMAP Invert it gives the photograph back."),
+        PathSocket.Input(
+            "path", tooltip="The path from DMAP Optimize. Straight from DMAP Invert it gives the photograph back."
+        ),
         io.Vae.Input("vae", tooltip="The VAE that encoded the photograph."),
         io.Image.Input(
             "photograph",
             optional=True,
             tooltip="The photograph, for paths that do not know it: colour, detail and alpha need it.",
         ),
-        io.Mask.Input("detail_mask", optional=True, tooltip="Where detail is returned; everywhere by default."),
+        io.Mask.Input("detail_mask", optional=True, tooltip="Where to add detail back; everywhere by default."),
         *(widget(name, optional=True) for name in ("change", "colour", "added_detail")),
     ]

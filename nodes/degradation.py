@@ -29,7 +29,9 @@ def _schema(cls: type[_DegradationNode], description: str, aliases: list[str], *
         ],
         outputs=[
             DegradationSocket.Output(
-                "degradation", display_name="degradation", tooltip="For DMAP Optimize, or for a further such node."
+                "degradation",
+                display_name="degradation",
+                tooltip="Connect it to DMAP Optimize, or to a further such node.",
             )
         ],
     )
@@ -135,7 +137,7 @@ class DMAPDegradationJPEG(_DegradationNode):
             default=40,
             min=1,
             max=100,
-            tooltip="Of the compression, 1 to 100 as image programs count; below 60 blocks show.",
+            tooltip="Quality of the compression, 1 to 100 as image programs count; below 60 blocks show.",
         )
         return _schema(cls, "The photograph was compressed as JPEG (differentiable, by kornia).", ["deblock"], quality)
 

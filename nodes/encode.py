@@ -46,7 +46,9 @@ class DMAPEncode(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Latent.Output("latent", display_name="latent", tooltip="For DMAP Invert, or any other node."),
+                io.Latent.Output(
+                    "latent", display_name="latent", tooltip="The latent, for DMAP Invert or any other node."
+                ),
             ],
         )
 

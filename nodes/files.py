@@ -28,7 +28,7 @@ class DMAPSavePath(io.ComfyNode):
             description="Saves a path as safetensors in the output folder, with its photograph and masks, so that an "
             "ascent can be continued later.",
             inputs=[
-                PathSocket.Input("path", tooltip="Of DMAP Optimize, or of DMAP Invert."),
+                PathSocket.Input("path", tooltip="A path from DMAP Optimize or DMAP Invert."),
                 io.String.Input(
                     "filename_prefix",
                     default="DMAP_path",
@@ -67,10 +67,12 @@ class DMAPLoadPath(io.ComfyNode):
                     "max_error",
                     optional=True,
                     tooltip="Refuse the path if sampling it with this model misses the photograph's latent by more "
-                    "than this share of its root mean square: then another model made it.",
+                    "than this fraction of its root mean square: then another model made it.",
                 ),
             ],
-            outputs=[PathSocket.Output("path", display_name="path", tooltip="For DMAP Optimize or DMAP Decode.")],
+            outputs=[
+                PathSocket.Output("path", display_name="path", tooltip="The path, for DMAP Optimize or DMAP Decode.")
+            ],
         )
 
     @classmethod

@@ -37,14 +37,16 @@ class DMAPInvert(io.ComfyNode):
                     "Chroma with its LoRAs, or the demo model. It is not changed. Base models follow the photograph "
                     "better than turbo and distilled ones.",
                 ),
-                io.Latent.Input("latent", tooltip="The photograph through DMAP Encode Photo or VAE Encode."),
+                io.Latent.Input("latent", tooltip="The encoded photograph, from DMAP Encode Photo or VAE Encode."),
                 io.Conditioning.Input(
                     "positive",
                     tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
                 ),
                 *(widget(name) for name in ("solver", "steps", "strength", "max_error")),
                 TilesSocket.Input(
-                    "tiles", optional=True, tooltip="For photographs that do not fit into memory, from DMAP Tiles."
+                    "tiles",
+                    optional=True,
+                    tooltip="Tiles for photographs that do not fit into memory, from DMAP Tiles.",
                 ),
                 preset_input("invert"),
             ],

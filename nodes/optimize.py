@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -34,9 +35,10 @@ class DMAPOptimize(io.ComfyNode):
             node_id="DMAPOptimize",
             display_name=NODE,
             search_aliases=["restore photo", "enhance", "MAP", "optimise"],
-            description="Climbs prior_weight x quality - fidelity_weight x distance in the noise latent and keeps the "
-            "best image. If it is interrupted, the graph goes on with the best so far, saved in the output folder too; "
-            "interrupt again to end the graph.",
+            description="Restores a photograph: takes away noise, blur and JPEG blocks, by raising a quality score "
+            "while the picture stays faithful. Climbs prior_weight x quality - fidelity_weight x distance in the "
+            "noise latent and keeps the best image. If you interrupt it, the graph goes on with the best so far, "
+            "saved in the output folder too; interrupt again to end the graph.",
             inputs=_inputs(),
             outputs=[
                 PathSocket.Output(
@@ -99,7 +101,9 @@ class DMAPOptimize(io.ComfyNode):
         def body(host: session.Session) -> Ascent:
             with images.named_errors(NODE):
                 ascent = climb.prepare(problem, host, vae, NODE, settings)
-                images.show_text(cls.hidden.unique_id, "\n".join(ascent.trace.notes))
+                logging.info("%s: %s", NODE, ascent.trace.memory)
+                if ascent.trace.notes:
+                    images.show_text(cls.hidden.unique_id, "\n".join(ascent.trace.notes))
                 finished = climb.run(ascent, progress, cls.hidden.unique_id)
             if not finished:
                 climb.note_interrupt(widgets)
@@ -137,7 +141,7 @@ def _inputs() -> list[io.Input]:
         DegradationSocket.Input(
             "degradation",
             optional=True,
-            tooltip="What is known of how the photograph was spoilt, from the DMAP Degradation nodes. For Downscale "
+            tooltip="How the photograph was spoilt, if you know it, from the DMAP Degradation nodes. For Downscale "
             "connect the small photograph to image.",
         ),
         RegionsSocket.Input(

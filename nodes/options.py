@@ -64,7 +64,9 @@ class DMAPRegion(io.ComfyNode):
                 ),
                 RegionsSocket.Input("regions", optional=True, tooltip="Further parts, from another DMAP Region."),
             ],
-            outputs=[RegionsSocket.Output("all_regions", display_name="regions", tooltip="For DMAP Optimize.")],
+            outputs=[
+                RegionsSocket.Output("all_regions", display_name="regions", tooltip="Connect it to DMAP Optimize.")
+            ],
         )
 
     @classmethod
@@ -90,8 +92,8 @@ class DMAPSafeguards(io.ComfyNode):
             node_id="DMAPSafeguards",
             display_name=cls.NAME,
             category=CATEGORY,
-            description="Against fooling the quality model: a second one that is never climbed stops the ascent when "
-            "it finds the picture worse, and the latent is held to what a photograph's looks like.",
+            description="Keeps the quality model from being fooled: a second one that is never climbed stops the "
+            "ascent when it finds the picture worse, and the latent is held to what a photograph's looks like.",
             search_aliases=["judge", "reward hacking", "early stopping", "overfitting"],
             inputs=[
                 PriorSocket.Input(
@@ -132,7 +134,9 @@ class DMAPSafeguards(io.ComfyNode):
                     "is a good first value.",
                 ),
             ],
-            outputs=[SafeguardsSocket.Output("safeguards", display_name="safeguards", tooltip="For DMAP Optimize.")],
+            outputs=[
+                SafeguardsSocket.Output("safeguards", display_name="safeguards", tooltip="Connect it to DMAP Optimize.")
+            ],
         )
 
     @classmethod
@@ -169,17 +173,20 @@ class DMAPTiles(io.ComfyNode):
             inputs=[
                 widget(
                     "tile",
+                    fold=False,
                     default=512,
                     min=64,
                     tooltip="Side of a tile in pixels: 512 for SD 1.x and the demo models, 1024 for SDXL.",
                 ),
                 widget(
                     "overlap",
+                    fold=False,
                     default=64,
-                    tooltip="Of neighbouring tiles, in pixels; at most half a tile. An eighth of a tile is enough.",
+                    tooltip="Overlap of neighbouring tiles in pixels, at most half a tile. An eighth of a tile is "
+                    "enough.",
                 ),
             ],
-            outputs=[TilesSocket.Output("tiles", display_name="tiles", tooltip="For DMAP Invert.")],
+            outputs=[TilesSocket.Output("tiles", display_name="tiles", tooltip="The tiles, for DMAP Invert.")],
         )
 
     @classmethod

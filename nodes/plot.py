@@ -20,12 +20,14 @@ class DMAPPlotTrace(io.ComfyNode):
             node_id="DMAPPlotTrace",
             display_name="DMAP Plot Trace",
             search_aliases=["curves", "convergence"],
-            description="Curves of objective, quality score, distance to the photograph and latent norm over the "
+            description="Plots objective, quality score, distance to the photograph and latent norm over the "
             "iterations; a dot marks the best one.",
             inputs=[TraceSocket.Input("trace", tooltip="The trace of DMAP Optimize.")],
             outputs=[
                 io.Image.Output(
-                    "image", display_name="image", tooltip="The curves, 960 x 640 px, a colour an image of the batch."
+                    "image",
+                    display_name="image",
+                    tooltip="The curves, 960 x 640 px, with one colour for each image of the batch.",
                 )
             ],
         )

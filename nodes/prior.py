@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..dmap.priors import prior_names
 from .host import files, images, models
-from .schema import schema
+from .schema import advanced, schema
 from .sockets import PriorSocket
 
 NODE = "DMAP Load IQA Prior"
@@ -38,27 +38,31 @@ class DMAPLoadPrior(io.ComfyNode):
                     tooltip="On: weights that are missing are downloaded into models/iqa, if their SHA-256 is known to "
                     "check them by. Off: nothing is ever downloaded, the error says which file is missing.",
                 ),
-                io.Float.Input(
-                    "midpoint",
-                    default=0.0,
-                    min=-100000.0,
-                    max=100000.0,
-                    step=0.1,
-                    round=False,
-                    optional=True,
-                    tooltip="Another map to 0 to 100: the model's own score that becomes 50. Only used if slope is "
-                    "above 0.",
+                advanced(
+                    io.Float.Input(
+                        "midpoint",
+                        default=0.0,
+                        min=-100000.0,
+                        max=100000.0,
+                        step=0.1,
+                        round=False,
+                        optional=True,
+                        tooltip="The model's own score that becomes 50 on the scale of 0 to 100. Only used if slope "
+                        "is above 0.",
+                    )
                 ),
-                io.Float.Input(
-                    "slope",
-                    default=0.0,
-                    min=0.0,
-                    max=100000.0,
-                    step=0.1,
-                    round=False,
-                    optional=True,
-                    tooltip="Steepness of that map per unit of the model's own score; better is always higher. 0 keeps "
-                    "the usual map of the model.",
+                advanced(
+                    io.Float.Input(
+                        "slope",
+                        default=0.0,
+                        min=0.0,
+                        max=100000.0,
+                        step=0.1,
+                        round=False,
+                        optional=True,
+                        tooltip="Steepness of that map per unit of the model's own score; better is always higher. 0 "
+                        "keeps the usual map of the model.",
+                    )
                 ),
             ],
             outputs=[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,17 @@ import torch
 from torch import Tensor
 
 from dmap.compare.folder import Cell, Folder, Input
-from dmap.compare.inputs import Photograph, Skipped, checksum
+from dmap.compare.inputs import Photograph, Skipped
 from dmap.compare.plan import Plan
 from dmap.compare.results import Condition, Results
 from dmap.compare.run import Comparison
-from dmap.method.chain import Chain, keep_activations
+from dmap.fingerprint import checksum
+from dmap.image.layout import Layout
+from dmap.image.photograph import Photograph as Restorable
+from dmap.method.path import LatentPath
 from dmap.method.schedule import Schedule
 from dmap.method.solvers import make_solver
+from dmap.models.diffusion import LatentDiffusion
 from dmap.priors import Prior, PriorInfo
 from dmap.priors.logistic import LogisticMap
 from toys import SmoothnessPrior, photograph
@@ -31,10 +35,16 @@ class PixelEngine:
     device = torch.device("cpu")
     software: Mapping[str, str] = {"pixels": "1"}
 
-    def chain(self, photograph: Tensor, plan: Plan) -> Chain:
+    def __init__(self, decode: Callable[[Tensor], Tensor] = lambda x: x) -> None:
+        table = torch.linspace(1e-3, 1, 10, dtype=torch.float64)
+        self.model = LatentDiffusion(
+            lambda u, _: u, lambda x: x, decode, table, 1, self.device, torch.nn.Identity(), room=lambda _: None
+        )
+
+    def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
         schedule = Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))
-        path = make_solver("residual_ddim").invert(lambda u, _: u, schedule, photograph)
-        return Chain(path, lambda u, _: u, lambda x: x, keep_activations)
+        known = Restorable(photograph)
+        return make_solver("residual_ddim").invert(lambda u, _: u, schedule, photograph, Layout(*known.size), known)
 
 
 class LevelPrior(Prior):

@@ -2,18 +2,18 @@
 
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from dmap.batch import Serial
 from tools.benchmarks.evidence import __main__ as command
 from tools.benchmarks.evidence import methods, run, tables
-from tools.benchmarks.evidence.cells import DEGRADATIONS, make, split
+from tools.benchmarks.evidence.cells import DEGRADATIONS, Cells, make, split
 from tools.benchmarks.evidence.curves import mean_points
-from tools.benchmarks.evidence.store import Store
+from tools.benchmarks.evidence.store import Store, Workshop
 from tools.demo import SAMPLE, pixels
 from tools.training.data import heldout_names
 from toys import photograph
@@ -143,20 +143,31 @@ def test_the_command_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert kept.stat().st_mtime_ns == before
 
 
-def test_processes_share_the_work_and_find_each_others(tmp_path: Path) -> None:
-    keys, done = [f"photo {index}" for index in range(12)], []
+def test_work_goes_on_after_a_failure_and_is_done_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in sorted(heldout_names())[:8]:
+        Image.new("RGB", (192, 192), (90, 120, 60)).save(tmp_path / name)
+    options = command.parse(["--photos", str(tmp_path), "--out", str(tmp_path / "out"), "--priors", "dmap_quality"])
+    done: list[str] = []
 
-    def work(key: str) -> list[tables.Row]:
-        done.append(key)
-        return [{"photo": key}]
+    def judged(_: Workshop, prior: str, cells: Cells, *__: object) -> list[tables.Row]:
+        done.append(cells.photo)
+        if len(done) == 2:
+            raise ArithmeticError("broken")
+        return [{"photo": cells.photo}]
 
-    for share in ((0, 2), (1, 2)):
-        store = Store(tmp_path, share)
-        for key in keys:
-            store.rows(key, partial(work, key))
-    assert sorted(done) == sorted(keys)
-    assert [Store(tmp_path).rows(key, partial(work, key)) for key in keys] == [[{"photo": key}] for key in keys]
-    assert len(done) == len(keys)
+    monkeypatch.setattr(Workshop, "judged", judged)
+    monkeypatch.setattr(run, "METHODS", {name: methods.METHODS[name] for name in (*run.CURVES, *run.REFERENCES)})
+    units = run.EvidenceRecipe(options, SHORT).units()
+    with pytest.raises(ArithmeticError, match="broken"):
+        run.fill(options, SHORT, Serial())
+    left = [unit for unit in units if unit not in Store(options.out)]
+    assert len(left) == 1
+    done[:] = [""] * 2
+    run.fill(options, SHORT, Serial())
+    assert all(unit in Store(options.out) for unit in units)
+    done[:] = [""] * 2
+    run.fill(options, SHORT, Serial())
+    assert done == [""] * 2
 
 
 def test_a_folder_without_photographs_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from comparetoys import LevelPrior, comparison, models
 from dmap.cli import main
 from dmap.compare import ranking, results, selection, simulation, study, votes
 from dmap.compare.folder import Folder
-from dmap.compare.plan import digest
+from dmap.fingerprint import digest
 
 MODELS = ("smooth", "red", "grey")
 TRUTH = {"smooth": 0.0, "red": 1.2, "grey": -1.2}

@@ -26,6 +26,7 @@ from toys import photograph
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = {"steps": 1, "iterations": 1, "fidelity_weight": 5.0}
+PROFILE = bytes(16) + b"RGB of a profile"
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def photo(tmp_path: Path) -> Path:
     pixels = torch.cat([photograph(1, 98)[..., :90, :], torch.linspace(0, 1, 98).expand(1, 1, 90, 98)], dim=1).float()
     exif = Image.Exif()
     exif[0x010E] = "a harbour"
-    write_picture(pixels, file, About(exif.tobytes(), b"a profile", (300.0, 300.0)))
+    write_picture(pixels, file, About(exif.tobytes(), PROFILE, (300.0, 300.0)))
     return file
 
 
@@ -50,7 +51,7 @@ def test_the_command_and_the_library_give_the_same_bytes(photo: Path) -> None:
         assert image.mode == "RGBA"
         assert np.array_equal(np.array(image)[..., 3], np.array(before)[..., 3])
         assert not np.array_equal(np.array(image), np.array(before))
-        assert image.info["icc_profile"] == b"a profile"
+        assert image.info["icc_profile"] == PROFILE
         assert image.getexif()[0x010E] == "a harbour"
         assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
@@ -82,7 +83,7 @@ def test_cleaning_keeps_to_the_mask_and_can_be_left_out() -> None:
     mask[..., :48] = 1
     one = dmap.Photograph.of(noisy)
     with_mask, notes = cleaned(replace(one, mask=mask))
-    assert notes[0].startswith("noise of")
+    assert notes[0].startswith("cleaned: noise of")
     assert torch.equal(with_mask.pixels[..., 48:], noisy[..., 48:])
     assert not torch.equal(with_mask.pixels[..., :48], noisy[..., :48])
     assert cleaned(one, dmap.Settings(clean="off")) == (one, ())

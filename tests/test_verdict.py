@@ -11,9 +11,9 @@ import pytest
 from comparetoys import LevelPrior, PixelEngine, models, photographs, plan, synthetic, without
 from dmap.compare import kinship, results, statistics, verdict
 from dmap.compare.folder import Folder
-from dmap.compare.plan import digest
 from dmap.compare.results import Results
 from dmap.compare.run import Comparison
+from dmap.fingerprint import digest
 from dmap.priors.compose import RobustPrior
 
 JUDGES = ("one", "two")

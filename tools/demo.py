@@ -29,13 +29,22 @@ from tools.host.server import HostError, Server
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "workflows" / "dmap_sample.png"
 CLEAN = ROOT / "workflows" / "dmap_sample_clean.png"
-TITLES = {"Restored": "restored.png", "Before | after": "before_after.png", "Trace": "trace.png"}
+TITLES = {"Restored": "restored.png", "Trace": "trace.png"}
 
 
 def pixels(file: Path) -> torch.Tensor:
     """A picture as (1, 3, h, w) in [0, 1]."""
     with Image.open(file) as image:
         return to_tensor(image)[None].float() / 255
+
+
+def beside(first: Path, second: Path, target: Path) -> None:
+    """Write two pictures of one height side by side."""
+    with Image.open(first) as left, Image.open(second) as right:
+        both = Image.new("RGB", (left.width + right.width, left.height))
+        both.paste(left.convert("RGB"), (0, 0))
+        both.paste(right.convert("RGB"), (left.width, 0))
+    both.save(target)
 
 
 def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
@@ -112,6 +121,7 @@ def main() -> int:
     except HostError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
+    beside(options.photo, options.out / "restored.png", options.out / "before_after.png")
     photo, restored, clean = pixels(options.photo), pixels(options.out / "restored.png"), pixels(options.clean)
     report |= {
         "before": scores(photo, clean),

@@ -1,37 +1,65 @@
 // Presets in the browser: choosing one sets the widgets where everyone sees it, here and on the DMAP node it belongs to;
 // changing a widget by hand makes the preset "custom". The values come with the node's definition (nodes/preset.py).
+// A widget whose value comes by a link, or from outside the subgraph that its node is in, is never touched.
 import { app } from "../../scripts/app.js";
 
 const CUSTOM = "custom";
+const PATH = "DMAP_PATH";
+
+const linked = (node, name) => node.inputs?.some((input) => input.widget?.name === name && input.link != null);
 
 function presetWidget(node) {
   return node?.dmapPresets ? node.widgets?.find((widget) => widget.name === "preset") : undefined;
 }
 
-function show(node, name) {
-  for (const [key, value] of Object.entries(node.dmapPresets[name] ?? {})) {
-    const widget = node.widgets.find((candidate) => candidate.name === key);
-    if (widget) widget.value = value;
-  }
+// The preset's values that this node's own widgets may take.
+function free(node, name) {
+  const values = Object.entries(node.dmapPresets[name] ?? {});
+  const widgets = values.map(([key, value]) => [node.widgets.find((candidate) => candidate.name === key), value]);
+  return widgets.filter(([widget]) => widget && !linked(node, widget.name));
 }
 
+function ends(node, slots, of) {
+  const links = slots.filter((slot) => slot.type === PATH).flatMap((slot) => slot.links ?? slot.link ?? []);
+  return links.map((id) => node.graph.getLink?.(id) ?? node.graph.links[id]).map((link) => node.graph.getNodeById(of(link)));
+}
+
+const above = (node) => ends(node, node.inputs ?? [], (link) => link.origin_id);
+const below = (node) => ends(node, node.outputs ?? [], (link) => link.target_id);
+
 // A DMAP Optimize shares its preset with the DMAP Invert above it, a DMAP Invert with all below it; two ascents that
-// start from one inversion keep their own.
+// start from one inversion keep their own. `beyond` says whether a path leads into or out of a subgraph.
 function partners(node) {
-  const below = (node.outputs ?? []).flatMap((_, slot) => node.getOutputNodes(slot) ?? []);
-  let above = node;
-  do above = (above.inputs ?? []).map((_, slot) => above.getInputNode(slot)).find(presetWidget);
-  while (above?.type === node.type);
-  return [above, ...below].filter((other) => presetWidget(other) && other.type !== node.type);
+  let up = node;
+  do up = above(up).at(0);
+  while (up?.type === node.type);
+  const upwards = node.inputs?.some((input) => input.type === PATH && input.link != null);
+  const found = [...(upwards ? [up] : []), ...below(node)];
+  const beyond = found.some((other) => !other || other.isSubgraphNode?.());
+  return { found: found.filter((other) => presetWidget(other) && other.type !== node.type), beyond };
+}
+
+function say(node, name) {
+  const detail =
+    `The preset "${name}" is set on ${node.title} only: the DMAP node that its path leads to is in another graph, or its ` +
+    "preset comes by a link. Choose the same preset there.";
+  app.extensionManager?.toast?.add({ severity: "warn", summary: "DMAP", detail, life: 10000 });
+}
+
+function set(node, name) {
+  for (const [widget, value] of free(node, name)) widget.value = value;
+  node.setDirtyCanvas?.(true, true);
 }
 
 function apply(node, name) {
-  for (const each of [node, ...partners(node)]) {
-    if (!(name in each.dmapPresets)) continue;
-    presetWidget(each).value = name;
-    show(each, name);
-    each.setDirtyCanvas?.(true, true);
+  set(node, name);
+  const { found, beyond } = partners(node);
+  const reached = found.filter((other) => name in other.dmapPresets && !linked(other, "preset"));
+  for (const other of reached) {
+    presetWidget(other).value = name;
+    set(other, name);
   }
+  if (beyond || reached.length < found.length) say(node, name);
 }
 
 function watch(node) {
@@ -47,8 +75,14 @@ function watch(node) {
     const changed = widget.callback;
     widget.callback = function (value, ...rest) {
       changed?.call(this, value, ...rest);
-      preset.value = CUSTOM;
+      if (!linked(node, "preset")) preset.value = CUSTOM;
     };
+    // A preset that comes by a link, as from the widget of a subgraph, is known to the server alone: what nobody has set here
+    // is left to it.
+    const standard = widget.value;
+    const optional = widget.name in (node.dmapOptional ?? {});
+    widget.serializeValue = () =>
+      optional && linked(node, "preset") && widget.value === standard ? undefined : widget.value;
   }
 }
 
@@ -58,6 +92,7 @@ app.registerExtension({
     const presets = nodeData.input?.optional?.preset?.[1]?.dmap_presets;
     if (!presets) return;
     nodeType.prototype.dmapPresets = presets;
+    nodeType.prototype.dmapOptional = nodeData.input.optional;
     const created = nodeType.prototype.onNodeCreated;
     nodeType.prototype.onNodeCreated = function (...rest) {
       const result = created?.apply(this, rest);
@@ -67,9 +102,10 @@ app.registerExtension({
     const configured = nodeType.prototype.onConfigure;
     nodeType.prototype.onConfigure = function (...rest) {
       const result = configured?.apply(this, rest);
-      // A saved preset may have changed with the pack: what is shown is what will be used.
+      // A saved preset may have changed with the pack, or a value may have been set without this page: what was saved wins.
       const preset = presetWidget(this);
-      if (preset && preset.value !== CUSTOM) show(this, preset.value);
+      if (!preset || preset.value === CUSTOM || linked(this, "preset")) return result;
+      if (free(this, preset.value).some(([widget, value]) => widget.value !== value)) preset.value = CUSTOM;
       return result;
     };
   },

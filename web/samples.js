@@ -3,7 +3,7 @@
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
-const SAMPLES = ["dmap_sample.png", "dmap_old_sample.png"];
+const isSample = (name) => /^dmap_(old_)?sample(_[a-z]+)?\.(png|jpg)$/.test(name);
 // .../extensions/<the pack's folder>/samples.js
 const PACK = new URL(".", import.meta.url).pathname.split("/").filter(Boolean).at(-1);
 
@@ -17,21 +17,21 @@ async function bring(name) {
   const file = await api.fetchApi(`/workflow_templates/${PACK}/${name}`);
   if (!file.ok) throw new Error(`${name}: ${file.status}`);
   const form = new FormData();
-  form.append("image", new File([await file.blob()], name, { type: "image/png" }));
+  form.append("image", new File([await file.blob()], name));
   const answer = await api.fetchApi("/upload/image", { method: "POST", body: form });
   if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
 }
 
 function sampleOf(node) {
   const widget = node.type === "LoadImage" ? node.widgets?.find((candidate) => candidate.name === "image") : undefined;
-  return SAMPLES.includes(widget?.value) ? widget : undefined;
+  return isSample(widget?.value) ? widget : undefined;
 }
 
 app.registerExtension({
   name: "dmapphotorestoration.samples",
   async beforeConfigureGraph(graph) {
     const values = (graph?.nodes ?? []).filter((node) => node.type === "LoadImage").flatMap((node) => node.widgets_values);
-    const wanted = SAMPLES.filter((name) => values.includes(name));
+    const wanted = values.filter(isSample);
     if (!wanted.length) return;
     try {
       const there = await offered();

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import torch
 
+from ..batch import Executor, Place, Processes, RayActors, Serial
 from ..errors import UserError
 from ..image.files import WRITABLE
+from ..models.choice import DTYPES, ModelChoice
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TERMINATED = 128 + signal.SIGTERM
+"""Exit code after SIGTERM, as shells give it."""
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +33,87 @@ def add_device_arguments(parser: argparse.ArgumentParser) -> None:
         default="fp32",
         help="precision of the networks; latents and optimiser stay in fp32 (default: fp32)",
     )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """--checkpoint and --prediction."""
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file, or a folder in diffusers' form of "
+        "Stable Diffusion 3.x, Flux.1 or Z-Image; needs diffusers and transformers (default: the pack's models)",
+    )
+    parser.add_argument(
+        "--prediction", choices=["eps", "v"], default="eps", help="what the checkpoint predicts (default: eps)"
+    )
+
+
+def model_of(options: argparse.Namespace) -> ModelChoice:
+    """What --checkpoint, --prediction and --dtype say."""
+    checkpoint = None if options.checkpoint is None else str(options.checkpoint.absolute())
+    return ModelChoice(checkpoint, options.prediction, options.dtype)
+
+
+def add_executor_arguments(group: argparse._ActionsContainer) -> None:
+    """--jobs, --threads, --ray and --gpus."""
+    group.add_argument(
+        "--jobs", type=int, metavar="N",
+        help="processes, or actors with --ray (default: one for each GPU with --device cuda or --ray, else 1)",
+    )  # fmt: skip
+    group.add_argument(
+        "--threads", type=int, metavar="N", help="CPU threads of each (default: the CPU's cores shared out)"
+    )
+    group.add_argument(
+        "--ray", metavar="ADDRESS",
+        help="work as actors of a Ray cluster: its address, auto for the one that this computer belongs to, local to "
+        "start one here; needs 'pip install .[ray]'",
+    )  # fmt: skip
+    group.add_argument(
+        "--gpus", type=float, metavar="X", help="GPUs of each actor with --ray (default: 1 with --device cuda, else 0)"
+    )
+
+
+def executor_of(options: argparse.Namespace) -> Executor:
+    """Where the work is done. Raises UserError for numbers that cannot be."""
+    cuda = options.device == "cuda"
+    for name in ("jobs", "threads"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name}: got {value}, at least 1 is needed")
+    if options.gpus is not None and (options.ray is None or options.gpus < 0):
+        raise UserError(f"--gpus: got {options.gpus:g}; give a number of GPUs, with --ray")
+    if options.ray is not None:
+        gpus = float(cuda) if options.gpus is None else options.gpus
+        return RayActors(options.ray, options.jobs or 0, Place(options.device, options.threads or 1), gpus)
+    device_of(options.device)
+    jobs = options.jobs or (max(1, torch.cuda.device_count()) if cuda else 1)
+    if jobs == 1:
+        return Serial(Place(options.device, options.threads or 0))
+    threads = options.threads or max(1, (os.cpu_count() or 1) // jobs)
+    devices = [f"cuda:{index % torch.cuda.device_count()}" if cuda else options.device for index in range(jobs)]
+    return Processes([Place(device, threads) for device in devices])
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a queueing system sends it before it kills."""
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does, so that processes and files are put in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def device_of(name: str) -> torch.device:
@@ -73,11 +162,15 @@ class Progress:
 
     def update(self, done: int, text: str = "") -> None:
         """Show ``done`` of the total and a word on the state."""
-        spent = time.monotonic() - self._began
-        left = f"  {_duration(spent / done * (self.total - done))} left" if done else ""
+        seconds = self.seconds_left(done)
+        left = "" if seconds is None else f"  {_duration(seconds)} left"
         line = f"{self.label} {done}/{self.total}  {text}{left}"
         print(f"\r{line}\x1b[K" if self.in_place else line, end="" if self.in_place else "\n", file=sys.stderr)
         sys.stderr.flush()
+
+    def seconds_left(self, done: int) -> float | None:
+        """Seconds that the rest will take, if it goes on as so far; None as long as nothing is done."""
+        return (time.monotonic() - self._began) / done * (self.total - done) if done else None
 
     def close(self) -> None:
         """End the line."""
@@ -87,4 +180,6 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
+from ..batch import Serial
 from ..compare import specs
-from ..compare.engine import ShippedEngine
+from ..compare.engine import ModelEngine
 from ..compare.folder import Folder
 from ..compare.inputs import DEGRADATIONS, read_folder
 from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
+from ..compare.work import CellRecipe
 from ..errors import UserError
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
-from ..priors import JUDGES, Prior, WeightStore, load_prior, maps
+from ..priors import JUDGES, maps
 from . import common
 
 NAME = "compare"
@@ -77,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, choices in _CHOICES.items():
         value = getattr(default, name)
         settings.add_argument(f"--{name}", choices=choices, default=value, help=f"(default: {value})")
+    common.add_model_arguments(parser)
+    common.add_executor_arguments(parser)
     common.add_device_arguments(parser)
 
 
@@ -86,21 +87,6 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
         "--weights", type=Path, nargs="*", default=[], metavar="DIR",
         help="folders with quality models' weights and prior files, such as ComfyUI's models/iqa",
     )  # fmt: skip
-
-
-def build_models(plan: Plan, weights: Sequence[Path], device: torch.device) -> dict[str, Prior]:
-    """A plan's priors and judges by their names. Raises UserError if one cannot be loaded."""
-    store = WeightStore(tuple(weights))
-
-    def load(name: str) -> Prior:
-        return load_prior(name, store)
-
-    for name in plan.priors:
-        if name in JUDGES:
-            raise UserError(f"--priors: {name} only judges; name it with --judges, and a model to be climbed here")
-    climbed = {name: specs.build(name, load) for name in plan.priors}
-    models = {**climbed, **{name: specs.build(name, load) for name in plan.judges}}
-    return {name: model.to(device) for name, model in models.items()}
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -120,10 +106,12 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"--count: got {options.count}, at least 1 is needed")
     folder.open(must_exist=False)
     fitted = None if options.maps is None else maps.read(options.maps)
-    device = common.device_of(options.device)
-    engine = ShippedEngine(device, common.DTYPES[options.dtype])
-    models = build_models(plan, options.weights, device)
-    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files, options.count)
+    executor, choice = common.executor_of(options), common.model_of(options)
+    # With other processes at work this one only knows the models by their weights, and needs no accelerator.
+    device = common.device_of(options.device if isinstance(executor, Serial) else "cpu")
+    engine = ModelEngine(choice, device)
+    models = specs.build_all(plan, options.weights, device)
+    photographs, skipped = read_folder(options.photos, plan.size, engine.model.multiple, options.files, options.count)
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
@@ -131,15 +119,20 @@ def run(options: argparse.Namespace) -> int:
         maps.write(fitted, folder.path / maps.NAME)
     if comparison.finished:
         print(f"{comparison.finished} of {comparison.total} results are there already")
-    progress = common.Progress(comparison.total, "comparing")
+    recipe = CellRecipe(
+        plan, str(options.out.absolute()), str(options.photos.absolute()),
+        [str(one.absolute()) for one in options.weights], choice, comparison.software,
+    )  # fmt: skip
+    progress = common.Progress(comparison.total - comparison.finished, "comparing")
 
     def show(state: CellProgress) -> None:
         # Every iteration on a terminal; elsewhere one line a cell.
         if progress.in_place or state.begins:
-            progress.update(state.done, state.text)
+            progress.update(state.done - comparison.finished, state.text)
 
     try:
-        comparison.run(show)
+        with common.stoppable():
+            comparison.run(show, executor, None if isinstance(executor, Serial) else recipe)
     finally:
         progress.close()
     print(f"{options.out}: finished; 'python -m dmap report {options.out}' shows it")

@@ -8,15 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ..compare import mixture, parts, results
-from ..compare.engine import ShippedEngine
+from ..compare import mixture, parts, results, specs
+from ..compare.engine import ModelEngine
 from ..compare.folder import Folder
 from ..compare.inputs import read_folder
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
 from ..errors import UserError
+from ..models.choice import ModelChoice
 from . import common
-from .compare import add_weights_argument, build_models
+from .compare import add_weights_argument
 
 NAME = "propose-prior"
 HELP = "Propose a mixture of a comparison's models as a prior file, and check it on other photographs."
@@ -79,17 +80,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace, found: results.Results, proposal: mixture.Proposal) -> dict[str, Any]:
     device = common.device_of(options.device)
-    engine = ShippedEngine(device, common.DTYPES[options.dtype])
+    engine = ModelEngine(ModelChoice(dtype=options.dtype), device)
     names = tuple(name for name, _ in proposal.parts)
     mixed = mixture.spec(proposal)
     judges = tuple(name for name in dict.fromkeys((*found.judges, *options.judges)) if name not in names)
     plan = replace(found.plan, priors=(*names, mixed), judges=judges)
-    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files)
+    photographs, skipped = read_folder(options.photos, plan.size, engine.model.multiple, options.files)
     used = {str(one["sha256"]) for one in found.index["photographs"]}
     photographs = [one for one in photographs if one.sha256 not in used][: options.count]
     if not photographs:
         raise UserError(f"--photos: {options.photos} holds no photograph that the comparison has not seen")
-    models = build_models(plan, options.weights, device)
+    models = specs.build_all(plan, options.weights, device)
     folder = Folder(options.comparison / "check")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
     progress = common.Progress(comparison.total, "checking")

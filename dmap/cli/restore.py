@@ -1,21 +1,22 @@
-"""``python -m dmap restore``: one photograph, without a host."""
+"""``python -m dmap restore``: photographs, without a host."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
+from ..batch import Shard
 from ..errors import UserError
-from ..image.files import WITHOUT_ALPHA, read_photograph, write_picture
+from ..folders import Event, Options, RestoreRecipe, find, restore_all
+from ..folders.listing import is_many
+from ..image.files import DEEP, WITHOUT_ALPHA, WRITABLE, read_photograph, write_picture
 from ..method.ascent import Ascent
-from ..models.diffusers_adapter import from_diffusers, load_single_file
-from ..models.diffusers_flows import load_folder
-from ..models.diffusion import LatentDiffusion, shipped
 from ..restoration import DEFAULT_PRIOR, cleaned, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
@@ -25,20 +26,22 @@ HELP = "Restore a photograph whose distortions are unknown and stay faithful to 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = 'Example: python -m dmap restore old.jpg better.png --preset "gentle photo"'
-    parser.add_argument("input", type=Path, metavar="IN", help="the photograph (png, jpg, webp ...)")
-    parser.add_argument("output", type=Path, metavar="OUT", help="where the result goes (.png, .jpg or .webp)")
-    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="a Stable Diffusion 1.x, 2.x or XL checkpoint, one safetensors file, or a folder in diffusers' form of "
-        "Stable Diffusion 3.x, Flux.1 or Z-Image; needs diffusers and transformers (default: the pack's models)",
+    parser.epilog = (
+        'Examples: python -m dmap restore old.jpg better.png --preset "gentle photo"; '
+        "python -m dmap restore album/ restored/ --jobs 4"
     )
     parser.add_argument(
-        "--prediction", choices=["eps", "v"], default="eps", help="what the checkpoint predicts (default: eps)"
-    )
+        "input", nargs="+", metavar="IN",
+        help="a photograph (png, jpg, tif, webp ...), or many: folders, files, patterns such as 'scans/**/*.tif', "
+        "@LIST for a file with a name on each line",
+    )  # fmt: skip
+    parser.add_argument(
+        "output", type=Path, metavar="OUT",
+        help=f"where the result goes ({', '.join(WRITABLE)}); for many photographs a folder, which gets their folders "
+        "and names and a report, report.jsonl. The same command goes on after a stop",
+    )  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    common.add_model_arguments(parser)
     parser.add_argument("--prior", default=DEFAULT_PRIOR, help=f"quality model to climb (default: {DEFAULT_PRIOR})")
     parser.add_argument(
         "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
@@ -67,6 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 metavar=metavar,
                 help=f"{fact.text.replace('%', '%%')} (default: {default(name)})",
             )
+    many = parser.add_argument_group("many photographs")
+    common.add_executor_arguments(many)
+    many.add_argument(
+        "--shard", metavar="I/N", help="do the I-th of N parts only, as a job of an array does: 1/8 ... 8/8"
+    )
+    many.add_argument(
+        "--batch", type=int, metavar="N", help="photographs of one size that share an ascent, at most (default: 1)"
+    )
+    many.add_argument("--format", choices=[one[1:] for one in WRITABLE], help="of the results (default: each its own)")
+    many.add_argument("--retry-failed", action="store_true", help="try those again that failed in an earlier run")
+    many.add_argument("--quiet", action="store_true", help="say nothing but what failed")
+    many.add_argument("--json", action="store_true", help="say what happens as lines of JSON on the standard output")
     common.add_device_arguments(parser)
 
 
@@ -87,22 +102,128 @@ def _named_options() -> Iterator[None]:
         raise UserError(f"--{name.replace('_', '-')}{colon}{rest}") from error
 
 
+NAMED = 20
+"""Photographs that failed and are named at the end."""
+_FOR_MANY = ("jobs", "threads", "ray", "gpus", "shard", "batch", "format", "retry_failed", "quiet", "json")
+
+
 def run(options: argparse.Namespace) -> int:
-    with _named_options():
-        return _run(options)
+    with _named_options(), common.stoppable():
+        if is_many(options.input, options.output):
+            return _many(options)
+        given = [f"--{name.replace('_', '-')}" for name in _FOR_MANY if getattr(options, name) not in (None, False)]
+        if given:
+            raise UserError(f"{', '.join(given)}: of use for many photographs only; give folders as IN and OUT")
+        return _one(options)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _many(options: argparse.Namespace) -> int:
+    """Restore a folder; returns the exit code."""
+    if options.trace is not None:
+        raise UserError("--trace: for one photograph only; of many, report.jsonl says what happened")
+    if options.output.suffix.lower() in WRITABLE and not options.output.is_dir():
+        raise UserError(f"{options.output}: for many photographs OUT is a folder, and this is a picture's name")
+    if options.output.exists() and not options.output.is_dir():
+        raise UserError(f"{options.output}: it is no folder; choose another name for the results")
+    recipe = RestoreRecipe(
+        _settings(options), options.prior, () if options.weights is None else (str(options.weights.absolute()),),
+        common.model_of(options),
+    )  # fmt: skip
+    how = Options(
+        Shard() if options.shard is None else Shard.of(options.shard),
+        1 if options.batch is None else options.batch, options.retry_failed, options.overwrite,
+    )  # fmt: skip
+    executor = common.executor_of(options)
+    out = options.output.absolute()
+    listing = find(options.input, out, "" if options.format is None else f".{options.format}")
+    teller = _Json() if options.json else _Quiet() if options.quiet else _Words()
+    try:
+        with contextlib.closing(teller):
+            found = restore_all(listing, out, recipe, executor, how, teller.tell)
+    except UserError:
+        raise
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print("stopped; the photographs at hand are dropped, the same command goes on", file=sys.stderr)
+        return common.TERMINATED if isinstance(error, common.Terminated) else 130
+    if not options.json:
+        for file, reason in list(found.failed.items())[:NAMED]:
+            print(f"failed: {file}: {reason.splitlines()[0]}", file=sys.stderr)
+        if len(found.failed) > NAMED:
+            print(f"failed: {len(found.failed) - NAMED} more, which {out / 'report.jsonl'} names", file=sys.stderr)
+    words = f"{found.done} restored, {found.skipped} were finished, {len(found.failed)} failed"
+    if options.json:
+        print(json.dumps({"event": "end", **vars(found)}), flush=True)
+    elif not options.quiet:
+        print(f"{out}: {words}" + ("; --retry-failed tries those again" if found.failed else ""))
+    return 1 if found.failed else 0
+
+
+class _Quiet:
+    """Tells nothing."""
+
+    def tell(self, event: Event) -> None:
+        """Of an event."""
+
+    def close(self) -> None:
+        """After the last."""
+
+
+class _Words(_Quiet):
+    """A line on the standard error: what is done, how long the rest will take, what failed, what is at hand."""
+
+    def __init__(self) -> None:
+        self._progress: common.Progress | None = None
+
+    def tell(self, event: Event) -> None:
+        if event.kind == "plan":
+            print(event.text, file=sys.stderr)
+            return
+        if self._progress is None:  # at the first photograph, so that loading models is no part of its time
+            self._progress = common.Progress(event.total, "restoring")
+        if event.kind == "line" or self._progress.in_place:
+            failed = f"{event.failed} failed, " if event.failed else ""
+            self._progress.update(event.done, f"{failed}{event.file} {event.text}".rstrip())
+
+    def close(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+
+
+class _Json(_Quiet):
+    """An event a line, with seconds left from the throughput so far."""
+
+    def __init__(self) -> None:
+        self._progress: common.Progress | None = None
+
+    def tell(self, event: Event) -> None:
+        if self._progress is None and event.kind != "plan":
+            self._progress = common.Progress(event.total, "")
+        if event.kind != "note":
+            left = None if self._progress is None else self._progress.seconds_left(event.done)
+            about = {name: value for name, value in vars(event).items() if name != "kind" and value not in ("", {})}
+            print(json.dumps({"event": event.kind, "seconds_left": left, **about}), flush=True)
+
+
+def _one(options: argparse.Namespace) -> int:
+    """Restore one file; returns the exit code."""
+    source = options.input[0]
     common.check_output(options.output, options.overwrite)
     settings = _settings(options)
-    photograph, about = read_photograph(options.input)
+    photograph, about = read_photograph(source)
+    for note in about.notes:
+        print(f"{source}: {note}", file=sys.stderr)
+    if about.bits == 16 and options.output.suffix.lower() not in DEEP:
+        print(f"{options.output}: it holds 8 bits a channel of 16; .png and .tif keep them", file=sys.stderr)
     photograph, found = cleaned(photograph, settings)
     for note in found:
-        print(f"cleaned: {note}", file=sys.stderr)
+        print(note, file=sys.stderr)
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
         print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)
-    model = _model(options, device)
+    model = common.model_of(options).load(device)
     prior = frozen_prior(options.prior, device, () if options.weights is None else (options.weights,))
     photograph = photograph.to(device)
     with torch.no_grad():
@@ -114,7 +235,7 @@ def _run(options: argparse.Namespace) -> int:
     before = list(ascent.trace.notes)
     detail = ascent.path.detail
     share = [] if detail is None else [f"detail: {float(detail[0]):.2f} of what the autoencoder lost"]
-    print(*share, *before, sep="\n", file=sys.stderr)
+    print(*share, ascent.trace.memory, *before, sep="\n", file=sys.stderr)
     progress = common.Progress(settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:
@@ -142,13 +263,3 @@ def _run(options: argparse.Namespace) -> int:
     first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
     print(f"{options.output}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
     return code
-
-
-def _model(options: argparse.Namespace, device: torch.device) -> LatentDiffusion:
-    dtype = common.DTYPES[options.dtype]
-    if options.checkpoint is None:
-        return shipped(device, dtype)
-    if options.checkpoint.is_dir():
-        return load_folder(options.checkpoint, device, dtype)
-    unet, vae, conditioning = load_single_file(options.checkpoint, dtype=dtype)
-    return from_diffusers(unet.to(device), vae.to(device), conditioning, options.prediction)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from ..errors import UserError
+from ..fingerprint import digest
 from ..priors import Prior
 from ..priors.logistic import IdentityMap, LogisticMap
 from ..priors.maps import FittedMap
 from .inputs import Photograph, shown
-from .plan import digest
 from .specs import weights_print
 
 BLURS, NOISES = (0.6, 1.0, 1.6, 2.5), (5, 10, 20, 35)

@@ -1,4 +1,4 @@
-"""The shipped models as the diffusion model of a comparison without a host."""
+"""The diffusion model of a comparison without a host."""
 
 from __future__ import annotations
 
@@ -7,35 +7,37 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..method.chain import Chain, checkpoint_calls, keep_activations
-from ..method.solvers import make_solver
-from ..models import load_model
-from ..models.diffusion import shipped
-from .inputs import checksum
+from ..fingerprint import of_weights
+from ..image.photograph import Photograph
+from ..method.path import LatentPath
+from ..models.choice import ModelChoice
+from ..restoration import invert
 from .plan import Plan
 
-KEPT_PIXELS = 512 * 512
-"""Up to this size all activations are kept, which is faster; above, one network call's at a time."""
 
-
-class ShippedEngine:
-    """The pack's denoiser and autoencoder.
+class ModelEngine:
+    """A diffusion model that this process loads.
 
     Args:
+        choice: which one.
         device: where to compute.
-        dtype: of the networks.
+
+    Attributes:
+        model: it.
+        fingerprint: stands for its weights.
+        device: where it is.
+        software: versions of what runs it, beside those that a comparison records anyway.
     """
 
-    software: Mapping[str, str] = {}  # no more than the comparison records anyway
+    software: Mapping[str, str] = {}
 
-    def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
-        self.models = shipped(device, dtype)
-        self.device, self.multiple = self.models.device, self.models.multiple
-        networks = [load_model(name) for name in ("demo_autoencoder", "demo_denoiser")]
-        self.fingerprint = checksum(value for network in networks for value in network.state_dict().values())
+    def __init__(self, choice: ModelChoice, device: torch.device | str = "cpu") -> None:
+        self.model = choice.load(device)
+        self.device = self.model.device
+        self.fingerprint = of_weights(self.model.modules)
 
-    def chain(self, photograph: Tensor, plan: Plan) -> Chain:
-        schedule = self.models.schedule(plan.steps, plan.strength)
-        path = make_solver(plan.solver).invert(self.models.denoise, schedule, self.models.encode(photograph))
-        gradient = keep_activations if photograph[0, 0].numel() <= KEPT_PIXELS else checkpoint_calls
-        return Chain(path, self.models.denoise, self.models.decode, gradient)
+    def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
+        """The inverted photograph (1, 3, h, w) in [0, 1]."""
+        with torch.no_grad():
+            latent = self.model.encode(photograph)
+        return invert(self.model, latent, plan.settings(), Photograph(photograph))[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def read_folder(
         if names and file.name not in names:
             continue
         try:
-            found = _read(file, size, multiple)
+            found = read(file, size, multiple)
         except FAULTS as error:
             skipped.append(Skipped(file.name, str(error).replace(str(file), file.name)))
             continue
@@ -95,7 +95,8 @@ def read_folder(
     return photographs, skipped
 
 
-def _read(file: Path, size: int, multiple: int) -> Photograph:
+def read(file: Path, size: int, multiple: int) -> Photograph:
+    """One photograph of ``read_folder``. Raises one of ``FAULTS`` if it cannot be used."""
     content = file.read_bytes()
     upright = read_upright(file)
     if size:
@@ -136,12 +137,3 @@ def to_bytes(image: Tensor) -> Tensor:
 def from_bytes(image: Tensor) -> Tensor:
     """(3, h, w) uint8 -> (1, 3, h, w) float32 in [0, 1]."""
     return image[None].float() / 255
-
-
-def checksum(tensors: Iterable[Tensor]) -> str:
-    """SHA-256 over tensors' bytes, shapes and dtypes."""
-    found = hashlib.sha256()
-    for tensor in tensors:
-        found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()

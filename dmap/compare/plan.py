@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +19,10 @@ METHOD = (
     "tolerance", "searches", "size", "fidelity", "fidelity_weight", "iterations", "rule", "step_size", "shift",
     "seed", "solver", "steps", "strength",
 )  # fmt: skip
+
+
+NEVER = 200.0
+"""A target score that is never reached: every ascent spends its whole budget."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,27 @@ class Plan:
         if self.size < 0 or self.fidelity_weight <= 0:
             raise UserError("size must not be negative, and fidelity_weight must be greater than 0")
 
+    def settings(self) -> Settings:
+        """Of every ascent: it never stops early, and begins at what the autoencoder gives back of the photograph.
+
+        Raises:
+            UserError: for a value out of range.
+        """
+        return Settings(
+            solver=self.solver,
+            steps=self.steps,
+            strength=self.strength or Settings.strength,  # 0: a host's path has its own
+            iterations=self.iterations,
+            fidelity=self.fidelity,
+            fidelity_weight=self.fidelity_weight,
+            rule=self.rule,
+            step_size=self.step_size,
+            target_score=NEVER,
+            shift=self.shift,
+            seed=self.seed,
+            detail="0",
+        )
+
     def method(self) -> dict[str, Any]:
         """The settings that every cell shares."""
         return {name: getattr(self, name) for name in METHOD}
@@ -109,9 +132,3 @@ class Plan:
             return cls(**values)
         except TypeError as error:
             raise UserError(f"plan: {error}") from error
-
-
-def digest(content: Any) -> str:
-    """20 hexadecimal digits that stand for JSON content; equal for equal content."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
+from ..fingerprint import digest
 from ..priors import maps
 from ..priors.catalogue import kinship as catalogue
 from ..priors.maps import FittedMap
 from . import kinship
 from .folder import Cell, Folder, Input
 from .measures import MEASURES, RESEMBLANCE
-from .plan import Plan, digest
+from .plan import Plan
 
 Array = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from .. import __version__
-from ..method.ascent import Ascent, AscentSettings
-from ..method.chain import Chain
-from ..method.fidelity import fidelity
-from ..method.objective import Objective, Terms
+from ..batch import Executor, Failure, Recipe, Serial, exclusive
+from ..errors import UserError
+from ..fingerprint import digest, of_prior
 from ..priors import Prior, check_gradient
 from ..priors.logistic import LogisticMap
 from . import kinship
-from .folder import Cell, Folder, Input
-from .inputs import Photograph, Skipped, degrade, from_bytes, shown, to_bytes
-from .measures import MEASURES, RESEMBLANCE, measure
-from .plan import Plan, digest
-from .search import search
-from .specs import fingerprint, leaves, weights_print
-
-
-class Engine(Protocol):
-    """Where ascents begin: a diffusion model and its autoencoder."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Stands for the networks' weights."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-
-    @property
-    def software(self) -> Mapping[str, str]:
-        """Versions of what runs the networks, beside those that ``software`` finds; for the record."""
-
-    def chain(self, photograph: Tensor, plan: Plan) -> Chain:
-        """The chain whose start is the inverted photograph (1, 3, h, w) in [0, 1]."""
+from .folder import Folder
+from .inputs import Photograph, Skipped
+from .plan import Plan
+from .specs import leaves, weights_print
+from .work import Cells, CellTask, Engine, InputTask
 
 
 @dataclass(frozen=True)
@@ -56,22 +30,6 @@ class Progress:
     total: int
     text: str
     begins: bool = False
-
-
-class WatchedObjective(Objective):
-    """Keeps the last finite image that it was asked about.
-
-    A comparison shows the last image of an ascent, not the best by its own objective: the last one moves steadily with
-    the prior weight, while the best jumps from one iteration to another, so that a wanted fidelity could be missed.
-    """
-
-    last: Tensor | None = None
-
-    def __call__(self, image: Tensor, iteration: int = 0) -> Terms:
-        terms = super().__call__(image, iteration)
-        if torch.isfinite(terms.objective).all():
-            self.last = image.detach()
-        return terms
 
 
 class Comparison:
@@ -88,6 +46,7 @@ class Comparison:
     Attributes:
         total: number of cells.
         finished: how many of them are in the folder already.
+        software: versions of what makes the results.
 
     Raises:
         UserError: if the folder cannot be used, or a model cannot be climbed on the first photograph.
@@ -104,7 +63,7 @@ class Comparison:
     ) -> None:
         self.plan, self.folder, self.photographs, self.engine = plan, folder, list(photographs), engine
         self.models = dict(models)
-        self.prints = {spec: fingerprint(prior) for spec, prior in self.models.items()}
+        self.prints = {spec: of_prior(prior) for spec, prior in self.models.items()}
         folder.open(must_exist=False)
         probe = photographs[0].pixels.to(engine.device)
         for spec in plan.priors:
@@ -114,10 +73,12 @@ class Comparison:
             for photograph in self.photographs
             for degradation in plan.degradations
         ]
-        cells = [cell_key for *_, key in self._jobs for cell_key, *_ in self._cells(key)]
+        self._cells_of = {key: list(self._cells(key)) for *_, key in self._jobs}
+        keys = [cell_key for cells in self._cells_of.values() for cell_key, *_ in cells]
+        self._there = {key for key in keys if folder.read_cell(key) is not None}
         self._probed = {key for *_, key in self._jobs[: kinship.INPUTS]}
-        self.total, self.finished = len(cells), sum(folder.read_cell(key) is not None for key in cells)
-        self._software = {**software(), **engine.software}
+        self.total, self.finished = len(keys), len(self._there)
+        self.software = {**software(), **engine.software}
         folder.write_index(self._index(skipped))
 
     def _input_key(self, photograph: Photograph, degradation: str) -> str:
@@ -137,7 +98,7 @@ class Comparison:
     def _index(self, skipped: Sequence[Skipped]) -> dict[str, Any]:
         return {
             "plan": self.plan.to_json(),
-            "software": self._software,
+            "software": self.software,
             "engine": self.engine.fingerprint,
             "photographs": [
                 {"name": one.name, "sha256": one.sha256, "height": one.pixels.shape[2], "width": one.pixels.shape[3]}
@@ -156,156 +117,76 @@ class Comparison:
                 for spec in (*self.plan.priors, *self.plan.judges)
             ],
             "inputs": [key for _, _, key in self._jobs],
-            "cells": [key for _, _, input_key in self._jobs for key, *_ in self._cells(input_key)],
+            "cells": [key for cells in self._cells_of.values() for key, *_ in cells],
         }
 
-    def run(self, callback: Callable[[Progress], None] | None = None) -> None:
+    def run(
+        self,
+        callback: Callable[[Progress], None] | None = None,
+        executor: Executor | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
         """Make all cells that are not there yet, and all scores. ``callback`` may raise to stop; nothing is lost.
 
+        Inputs come first, then the cells of the first photograph, at whose weights the searches of all others begin:
+        results do not depend on who makes which cell. A cell that fails does not keep the others from being made.
+
+        Args:
+            callback: is told how far it is.
+            executor: where the work is done; this process by default.
+            recipe: makes the work for executors elsewhere; this process works with the models that it has.
+
         Raises:
-            UserError: if an objective is not finite at the start.
+            UserError: if another run is at work on the folder, or a cell failed, with the first one's reason.
         """
-        total, done = self.total, 0
-        # Where searches ended, by model, level and degradation, and whatever the degradation.
-        weights: dict[tuple[str, float, str | None], float] = {}
-        for photograph, degradation, key in self._jobs:
-            todo = [cell for cell in self._cells(key) if self.folder.read_cell(cell[0]) is None]
-            chain = None
-            if todo or self.folder.read_input(key) is None:
-                chain = self._start(photograph, degradation, key)
-            self._score_input(key)
-            for cell_key, level, index, spec in self._cells(key):
-                label = f"{photograph.name}, {degradation}, level {level:g}, {spec}"
-                if callback is not None:
-                    callback(Progress(done, total, label, begins=True))
-                if any(cell_key == cell[0] for cell in todo):
-                    assert chain is not None
-                    report = None if callback is None else self._reporter(callback, done, total, label)
-                    first = weights.get((spec, level, degradation), weights.get((spec, level, None), 1.0))
-                    self._optimise(chain, key, (cell_key, level, index, spec), first, report)
-                found = self.folder.read_cell(cell_key)
-                assert found is not None
-                # Begin the next photograph's search where this one's ended; cells on disk give the same beginning.
-                weights[spec, level, degradation] = weights[spec, level, None] = found[1].weight
-                self._score(cell_key, found[0], key)
-                done += 1
+        named = {one.name: one for one in self.photographs}
+        work = Cells(self.plan, self.folder, self.models, self.prints, self.engine, named.__getitem__, self.software)
+        place = Serial() if executor is None else executor
+        make: Recipe = (lambda _: work) if recipe is None else recipe
+        done, failures = self.finished, list[Failure]()
+        ends: dict[tuple[int, float, str], float] = {}
+
+        def told(task: InputTask | CellTask, text: str) -> None:
+            if callback is None:
+                return
+            label = task.label if isinstance(task, CellTask) else f"{task.photograph}, {task.degradation}"
+            begins = not text
+            callback(Progress(done, self.total, label if begins else f"{label}: {text}", begins))
+
+        with exclusive(self.folder.path):
+            inputs, lost = [self._input_task(*job) for job in self._jobs], set()
+            for outcome in place.run(make, inputs, told):
+                if outcome.failure is not None:
+                    failures.append(outcome.failure)
+                    lost.add(outcome.task.key)
+            each = len(self.plan.degradations)
+            for jobs in (self._jobs[:each], self._jobs[each:]):
+                cells = [task for job in jobs if job[2] not in lost for task in self._cell_tasks(*job, ends)]
+                for outcome in place.run(make, cells, told):
+                    task = outcome.task
+                    if outcome.failure is not None:
+                        failures.append(outcome.failure)
+                    else:
+                        ends.setdefault((task.prior, task.level, task.degradation), outcome.result)
+                        done += task.key not in self._there
+        if failures:
+            error = failures[0].exception()
+            if len(failures) == 1:
+                raise error
+            raise UserError(f"{len(failures)} cells failed, the others are made; the first: {error}") from error
         if callback is not None:
-            callback(Progress(done, total, "done", begins=True))
+            callback(Progress(done, self.total, "done", begins=True))
 
-    @staticmethod
-    def _reporter(callback: Callable[[Progress], None], done: int, total: int, label: str) -> Callable[[str], None]:
-        return lambda text: callback(Progress(done, total, f"{label}: {text}"))
+    def _input_task(self, photograph: Photograph, degradation: str, key: str) -> InputTask:
+        return InputTask(key, photograph.name, degradation, key in self._probed)
 
-    def _start(self, photograph: Photograph, degradation: str, key: str) -> Chain:
-        """Invert a degraded photograph; writes the input's images."""
-        degraded = degrade(photograph, degradation, self.plan.seed)
-        with torch.no_grad():
-            chain = self.engine.chain(degraded.to(self.engine.device), self.plan)
-            start = shown(chain(chain.start())).cpu()
-        distance = float(fidelity(self.plan.fidelity)(start, degraded))
-        images = {"photograph": to_bytes(degraded), "start": to_bytes(start)}
-        if degradation != "none":
-            images["clean"] = to_bytes(shown(photograph.pixels))
-        facts = asdict(Input(key, photograph.name, degradation, distance))
-        self.folder.write_images("inputs", key, images, facts)
-        return chain
-
-    def _score_input(self, key: str) -> None:
-        """Add the scores that are missing of an input's images: a judge may be new to a finished folder."""
-        stored = self.folder.read_input(key)
-        assert stored is not None
-        for name, image in stored[0].items():
-            self._score(f"{key}-{name}", image, key)
-        if key in self._probed:
-            self._compare_gradients(key, stored[0]["start"])
-
-    def _compare_gradients(self, key: str, start: Tensor) -> None:
-        """Write the cosines of all models' gradients at a start, unless they are there."""
-        known = self.folder.read_scores(f"{key}-cosines")
-        prints = list(self.prints.values())
-        climbed = [self.prints[spec] for spec in self.plan.priors]
-        asked = [kinship.pair(one, other) for one in climbed for other in prints if one != other]
-        if any(pair not in known for pair in asked):
-            image = from_bytes(start).to(self.engine.device)
-            models = {self.prints[spec]: model for spec, model in self.models.items()}
-            without = dict.fromkeys(asked, 0.0)  # a model without a gradient agrees with none
-            self.folder.write_scores(f"{key}-cosines", {**known, **without, **kinship.cosines(models, image)})
-
-    def _optimise(
-        self,
-        chain: Chain,
-        input_key: str,
-        cell: tuple[str, float, int, str],
-        first: float,
-        report: Callable[[str], None] | None,
-    ) -> None:
-        key, level, index, spec = cell
-        plan, stored = self.plan, self.folder.read_input(input_key)
-        assert stored is not None
-        photograph = from_bytes(stored[0]["photograph"]).to(self.engine.device)
-        target = stored[1].start_distance + level
-        images: list[Tensor] = []
-        began = time.monotonic()
-
-        def ascend(weight: float) -> float:
-            objective = WatchedObjective(
-                self.models[spec], fidelity(plan.fidelity), photograph, weight, plan.fidelity_weight, plan.shift,
-                plan.seed,
-            )  # fmt: skip
-            # A score of 200 is never reached: every ascent spends its whole budget.
-            ascent = Ascent(chain, objective, AscentSettings(plan.iterations, plan.rule, plan.step_size, 200.0))
-
-            def tick(state: Ascent) -> None:
-                if report is not None:
-                    report(f"weight {weight:.3g}, iteration {state.trace.rows[-1].iteration} of {plan.iterations}")
-
-            # A weight far too high may end in numbers that are not finite; the last image before counts.
-            with contextlib.suppress(FloatingPointError):
-                ascent.run(tick)
-            assert objective.last is not None
-            images.append(shown(objective.last))
-            return float(fidelity(plan.fidelity)(images[-1], photograph))
-
-        tolerance = plan.tolerance * level
-        trials, best = search(ascend, target, tolerance, first, plan.searches, level)
-        found = trials[best]
-        facts = Cell(
-            key=key,
-            input=input_key,
-            prior=index,
-            level=level,
-            weight=found.weight,
-            distance=found.distance,
-            target=target,
-            matched=abs(found.distance - target) <= tolerance,
-            trials=tuple((trial.weight, trial.distance) for trial in trials),
-            seconds=time.monotonic() - began,
-            software=", ".join(f"{name} {version}" for name, version in self._software.items()),
-        )
-        self.folder.write_images("cells", key, {"image": to_bytes(images[best])}, {**asdict(facts), "spec": spec})
-
-    def _score(self, key: str, image: Tensor, input_key: str) -> None:
-        """Add the scores that are missing of an 8-bit image."""
-        scores = self.folder.read_scores(key)
-        missing = [spec for spec in self.models if self.prints[spec] not in scores]
-        stored = self.folder.read_input(input_key)
-        assert stored is not None
-        against: dict[str, tuple[str, str]] = {}  # name: what it is, and what the image is held against
-        if "clean" in stored[0] and not key.endswith("-clean"):
-            against = {name: (name, "clean") for name in MEASURES}
-        if key.partition("-")[0] != input_key:
-            against.update({name: (kind, "photograph") for name, kind in RESEMBLANCE.items()})
-        if not missing and all(name in scores for name in against):
-            return
-        pixels = from_bytes(image)
-        with torch.no_grad():
-            for spec in missing:
-                scores[self.prints[spec]] = float(self.models[spec](pixels.to(self.engine.device)))
-        for name, (kind, reference) in against.items():
-            value = measure(kind, pixels, from_bytes(stored[0][reference]))
-            if value is not None:
-                scores[name] = value
-        self.folder.write_scores(key, scores)
+    def _cell_tasks(
+        self, photograph: Photograph, degradation: str, key: str, ends: Mapping[tuple[int, float, str], float]
+    ) -> Iterator[CellTask]:
+        """The cells of an input; their searches begin where those of the first photograph ended."""
+        for cell_key, level, index, spec in self._cells_of[key]:
+            label = f"{photograph.name}, {degradation}, level {level:g}, {spec}"
+            yield CellTask(cell_key, key, label, degradation, index, level, ends.get((index, level, degradation), 1.0))
 
 
 def _map_of(prior: Prior) -> list[float] | None:

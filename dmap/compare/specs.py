@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
 
 from ..errors import UserError
-from ..priors import Prior, load_prior
+from ..fingerprint import checksum, digest
+from ..priors import JUDGES, Prior, WeightStore, load_prior
 from ..priors.compose import MixedPrior, MultiScalePrior, RobustPrior
-from .inputs import checksum
-from .plan import digest
+from .plan import Plan
 
 HELP = (
     "a prior's name (dmap_quality, pyiqa:niqe, file:NAME.json ...) or a composition: robust(NAME), "
@@ -79,18 +82,18 @@ def weights_print(prior: Prior) -> str:
     return digest([list(tensors), checksum(tensors.values())]) if tensors else ""
 
 
-def fingerprint(prior: Prior) -> str:
-    """Stands for a prior's weights, maps and parts: another training under the same name counts as another prior."""
-    plain = (str, int, float, tuple, list)
-    facts = [
-        [type(module).__name__, module.info.name, repr(module.score_map)]
-        + [
-            f"{name}={value!r}"
-            for name, value in sorted(vars(module).items())
-            # Neither torch's own fields nor the mode say anything about the weights.
-            if isinstance(value, plain) and name != "training" and not name.startswith("_")
-        ]
-        for module in prior.modules()
-        if isinstance(module, Prior)
-    ]
-    return digest([facts, list(prior.state_dict()), checksum(prior.state_dict().values())])
+def build_all(plan: Plan, weights: Sequence[Path], device: torch.device | str) -> dict[str, Prior]:
+    """A plan's priors and judges by their names in it, on a device.
+
+    Raises:
+        UserError: if one cannot be loaded, or a judge is to be climbed.
+    """
+    store = WeightStore(tuple(weights))
+
+    def load(name: str) -> Prior:
+        return load_prior(name, store)
+
+    for name in plan.priors:
+        if name in JUDGES:
+            raise UserError(f"--priors: {name} only judges; name it with --judges, and a model to be climbed here")
+    return {name: build(name, load).to(device) for name in (*plan.priors, *plan.judges)}

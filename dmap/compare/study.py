@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise
 from ..errors import UserError
+from ..fingerprint import digest
 from .folder import Folder, read_json, write_json, write_text
 from .inputs import from_bytes, shown, to_bytes
 from .pages import data_uri, page
-from .plan import digest
 from .results import Results
 from .selection import Pair, candidates, choose
 

@@ -41,6 +41,8 @@ class Trace:
     photograph_prior: list[float] = field(default_factory=list)
     """The mapped prior's score of the input photograph itself."""
 
+    memory: str = ""
+    """What an iteration needs and what was done about it, for the log."""
     notes: list[str] = field(default_factory=list)
     """What a reader should know, such as a lack of memory that was worked around."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from comfyui_version import __version__ as host_version
 from torch import Tensor
 
-from ...dmap.compare.inputs import Photograph, checksum, shown
-from ...dmap.compare.plan import Plan, digest
-from ...dmap.image.tiles import lay_out
-from ...dmap.method.chain import Chain
+from ...dmap.compare.inputs import Photograph, shown
+from ...dmap.compare.plan import Plan
+from ...dmap.fingerprint import checksum, digest
+from ...dmap.image.photograph import Photograph as Restorable
 from ...dmap.method.path import LatentPath
 from .session import Session
 
@@ -31,16 +32,15 @@ class HostEngine:
     def __init__(
         self, host: Session, path: LatentPath, photographs: Sequence[Photograph], model: Any, vae: Any
     ) -> None:
-        self.model, self.path, self.device = host.model, path, host.model.device
+        self.model, self._path, self.device = host.model, path, host.model.device
         self._place = {_key(photograph.pixels): index for index, photograph in enumerate(photographs)}
         solver = [path.solver, path.settings, path.schedule.sigmas.tolist()]
         self.fingerprint = digest([solver, [_sample(patcher) for patcher in (model, vae.patcher)]])
 
-    def chain(self, photograph: Tensor, plan: Plan) -> Chain:
-        one = self.path.image(self._place[_key(photograph)]).to(self.device)
-        model = self.model
-        denoise, decode = lay_out(model.denoise, model.decoding(), one.layout, model.multiple, one.latent, photograph)
-        return Chain(one, denoise, decode)
+    def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
+        """The inverted photograph (1, 3, h, w) in [0, 1]."""
+        one = self._path.image(self._place[_key(photograph)]).to(self.device)
+        return replace(one, photograph=Restorable(photograph))
 
 
 def photographs_of(batch: Tensor) -> list[Photograph]:

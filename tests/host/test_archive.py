@@ -67,14 +67,16 @@ def installed(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_it_holds_what_a_user_needs(members: list[str]) -> None:
     needed = {"__init__.py", "pyproject.toml", "requirements.txt", "LICENSE", "README.md", "CHANGELOG.md"}
     needed |= {
-        name for name in tracked() if name.startswith(("nodes/", "web/", "locales/", "workflows/", "dmap/models/"))
+        name
+        for name in tracked()
+        if name.startswith(("nodes/", "web/", "locales/", "subgraphs/", "workflows/", "dmap/models/"))
     }
     assert needed <= set(members)
 
 
 def test_it_holds_nothing_else(members: list[str], tmp_path: Path) -> None:
     folders = {name.split("/")[0] for name in members if "/" in name}
-    assert folders == {"dmap", "nodes", "web", "locales", "workflows", "docs"}
+    assert folders == {"dmap", "nodes", "web", "locales", "subgraphs", "workflows", "docs"}
     assert {Path(name).suffix for name in members if name.startswith("docs/")} == {".md"}
     with zipfile.ZipFile(tmp_path / "node.zip", "w", zipfile.ZIP_DEFLATED) as packed:
         for name in members:

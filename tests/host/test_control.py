@@ -17,8 +17,7 @@ from tools.host.listen import Listener
 from tools.host.server import HostError, Server
 
 LINE = re.compile(
-    r"iteration (\d+) of 3: objective (-?[\d.]+), quality ([\d.]+), distance ([\d.]+), (\d+ s|\d+ min) left\n"
-    r"memory for an iteration: "
+    r"iteration (\d+) of 3: objective (-?[\d.]+), quality ([\d.]+), distance ([\d.]+), (\d+ s|\d+ min) left$"
 )
 
 

@@ -73,10 +73,11 @@ def test_every_gradient_climbs_and_exact_ones_agree(server: Server, tools: dict[
         close = 1e-4 if gradient in (None, "checkpoint", "keep") else 0.2
         assert objectives(trace) == pytest.approx(exact, abs=close * abs(exact[-1] - exact[0]) + 1e-5), gradient
         assert objectives(trace)[-1] > objectives(trace)[0], gradient
-        assert "memory for an iteration: about" in trace["text"]
-    assert "3 of 3 network calls kept" in found["keep"]["text"]
-    assert "0 of 3 network calls kept" in found["checkpoint"]["text"]
-    assert "2 of 2 network calls kept" in found["sparse"]["text"]
+        assert "memory for an iteration: about" in trace["memory"]
+        assert "memory" not in trace["text"]
+    assert "3 of 3 network calls kept" in found["keep"]["memory"]
+    assert "0 of 3 network calls kept" in found["checkpoint"]["memory"]
+    assert "2 of 2 network calls kept" in found["sparse"]["memory"]
 
 
 def test_out_of_memory_is_worked_around_and_said(server: Server, tools: dict[str, Any]) -> None:
@@ -111,7 +112,7 @@ def test_the_host_is_asked_for_what_the_node_states(server: Server, tools: dict[
     outputs = server.run(restoration.graph.prompt)
     server.free()
     requests = json.loads(outputs[said]["text"][0])["requests"]
-    stated = re.search(r"memory for an iteration: about (\d+ MiB)", outputs[node]["text"][0])
+    stated = re.search(r"about (\d+ MiB)", json.loads(outputs[node]["dmap_trace"][0])["memory"])
     assert stated is not None
     assert stated[1] in {gib(request) for request in requests}
 

@@ -12,9 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from dmap.compare.inputs import checksum
-from dmap.compare.plan import digest
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
+from dmap.fingerprint import checksum, digest
 from dmap.image.files import centre_crop
 from dmap.method.ascent import Ascent, AscentSettings
 from dmap.method.chain import Chain

@@ -18,11 +18,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from dmap.cli.common import DTYPES
 from dmap.memory.decoding import LEVELS
 from dmap.memory.plan import gib
 from dmap.method.gradients import ALL, GRADIENTS, GradientStrategy, SparseJacobian, make_gradient
 from dmap.method.solvers import SOLVERS, make_solver
+from dmap.models.choice import DTYPES
 from dmap.models.diffusion import LatentDiffusion
 from tools.benchmarks.climbs import cases
 from tools.benchmarks.step import KINDS, Bench, cosines, head, load, relative_error, row, store_as

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 import dmap
-from dmap.compare.plan import digest
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
+from dmap.fingerprint import digest
 from dmap.image.files import centre_crop
 from dmap.models.store import WEIGHTS
 from dmap.settings import PRESETS, Settings

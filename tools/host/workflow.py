@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
+SUBGRAPH_INPUT, SUBGRAPH_OUTPUT = -10, -20
+SLIDER = "ImageCompare"
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 ONLY_ON_CANVAS = {"Note", "MarkdownNote", "Reroute", "PrimitiveNode"}
 MUTED, BYPASSED = 2, 4
@@ -35,6 +38,45 @@ def widget_names(definition: dict[str, Any]) -> list[str | None]:
     return names
 
 
+def flat(workflow: dict[str, Any]) -> dict[str, Any]:
+    """The workflow with its subgraphs' nodes in place of the subgraphs, as the browser sends it.
+
+    A node of a subgraph is called "4:7": node 7 of what node 4 stands for. What the instance's widgets say reaches the
+    inner widgets that they stand for.
+    """
+    known = {graph["id"]: graph for graph in workflow.get("definitions", {}).get("subgraphs", [])}
+    nodes, links = list(workflow["nodes"]), [list(link) for link in workflow["links"]]
+    while instance := next((node for node in nodes if node["type"] in known), None):
+        graph, prefix = known[instance["type"]], f"{instance['id']}:"
+        nodes.remove(instance)
+        inner = {node["id"]: {**copy.deepcopy(node), "id": f"{prefix}{node['id']}"} for node in graph["nodes"]}
+        outside = {socket["name"]: socket.get("link") for socket in instance["inputs"]}
+        named = [socket["name"] for socket in instance["inputs"] if "widget" in socket]
+        values = dict(zip(named, instance.get("widgets_values") or [], strict=False))
+        sources: dict[int, list[Any]] = {}
+        for link in graph["links"]:
+            source, slot, target = link["origin_id"], link["origin_slot"], link["target_id"]
+            if target == SUBGRAPH_OUTPUT:
+                sources[link["target_slot"]] = [f"{prefix}{source}", slot]
+                continue
+            socket = inner[target]["inputs"][link["target_slot"]]
+            socket["link"] = None
+            if source != SUBGRAPH_INPUT:
+                socket["link"] = f"{prefix}{link['id']}"
+                links.append([socket["link"], f"{prefix}{source}", slot, f"{prefix}{target}", 0, link["type"]])
+                continue
+            name = graph["inputs"][slot]["name"]
+            if outside[name] is not None:
+                socket["link"] = outside[name]
+            elif name in values:
+                inner[target].setdefault("promoted", {})[socket["name"]] = values[name]
+        for link in links:
+            if link[1] == instance["id"]:
+                link[1:3] = sources[link[2]]
+        nodes += inner.values()
+    return {**workflow, "nodes": nodes, "links": links}
+
+
 def to_prompt(
     workflow: dict[str, Any], definitions: dict[str, Any], overrides: dict[str, dict[str, Any]] | None = None
 ) -> dict[str, Any]:
@@ -49,6 +91,7 @@ def to_prompt(
         ValueError: for a node that the server does not know, muted or bypassed nodes, or an override that fits none.
     """
     overrides = overrides or {}
+    workflow = flat(workflow)
     links = {link[0]: link for link in workflow["links"]}
     prompt: dict[str, Any] = {}
     used = set()
@@ -58,6 +101,9 @@ def to_prompt(
             continue
         if node.get("mode") in (MUTED, BYPASSED):
             raise ValueError(f"node {node['id']} ({kind}) is muted or bypassed; the shipped workflows have none")
+        if kind == SLIDER:
+            prompt |= _before_and_after(node, workflow, definitions)
+            continue
         if kind not in definitions:
             raise ValueError(f"node {node['id']}: the server knows no node {kind!r}")
         names = widget_names(definitions[kind])
@@ -67,6 +113,11 @@ def to_prompt(
             if socket.get("link") is not None:
                 _, source, slot, *_ = links[socket["link"]]
                 inputs[socket["name"]] = [str(source), slot]
+        inputs |= node.get("promoted", {})
+        if "preset" in node.get("promoted", {}):
+            inputs = {
+                name: value for name, value in inputs.items() if not _left_to_preset(definitions[kind], name, value)
+            }
         for name, value in overrides.get(kind, {}).items():
             if name not in inputs:
                 raise ValueError(f"override: node {kind} has no input {name!r}; it has {', '.join(inputs)}")
@@ -77,6 +128,34 @@ def to_prompt(
     if unused:
         raise ValueError(f"override: the workflow has no node {', '.join(sorted(unused))}")
     return prompt
+
+
+def _left_to_preset(definition: dict[str, Any], name: str, value: Any) -> bool:
+    """Whether web/presets.js leaves a value out, since the preset comes from outside and nobody has set the widget."""
+    optional = definition["input"].get("optional", {})
+    named = {key for values in optional["preset"][1]["dmap_presets"].values() for key in values}
+    return name in named and name in optional and bool(value == optional[name][1].get("default"))
+
+
+def _before_and_after(node: dict[str, Any], workflow: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The host's slider, or where it has none previews of what no other node shows, as web/compare.js does."""
+    kinds = {one["id"]: one["type"] for one in workflow["nodes"]}
+    links = {link[0]: link for link in workflow["links"]}
+    pictures = {socket["name"]: links[socket["link"]] for socket in node["inputs"] if socket.get("link") is not None}
+    if SLIDER in definitions:
+        inputs: dict[str, Any] = {name: [str(link[1]), link[2]] for name, link in pictures.items()}
+        inputs["compare_view"] = {"__value__": ["", ""]}
+        return {str(node["id"]): {"class_type": SLIDER, "inputs": inputs, "_meta": {"title": node["title"]}}}
+    shown = {tuple(link[1:3]) for link in workflow["links"] if kinds[link[3]] in ("PreviewImage", "SaveImage")}
+    return {
+        f"{node['id']}:{name}": {
+            "class_type": "PreviewImage",
+            "inputs": {"images": [str(link[1]), link[2]]},
+            "_meta": {"title": {"image_a": "Before", "image_b": "After"}[name]},
+        }
+        for name, link in pictures.items()
+        if tuple(link[1:3]) not in shown
+    }
 
 
 def nodes_of(prompt: dict[str, Any], kind: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Make the pictures of the pack's page in the Comfy registry: ``python -m tools.pages.registry_pictures``.
 
 docs/icon.jpg (400 x 400, the most that the registry takes) and docs/banner.jpg (21:9), out of what the demo made of its
-sample photograph, workflows/restore_demo.jpg: left of the line before, right of it after.
+sample photograph, docs/restore_demo.jpg: left of the line before, right of it after.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
-DEMO = ROOT / "workflows" / "restore_demo.jpg"
+DEMO = DOCS / "restore_demo.jpg"
 ICON, BANNER = (400, 400), (1260, 540)
 PANEL = 440  # pixels of the banner for its text
 LINES = (

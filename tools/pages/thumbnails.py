@@ -2,7 +2,7 @@
 
 Templates that run on the demo models are run in a real ComfyUI as they are shipped; shown is the left half of the
 photograph before and the right half after. The others, which need a checkpoint or restore nothing, show the
-photograph and say what they are. The demo's picture is that of ``make demo`` and is left alone.
+photograph and say what they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -19,7 +20,8 @@ from tools.host.server import ROOT, Server
 
 FOLDER = ROOT / "workflows"
 SIDE = 512
-LABELS = {"compare_settings": ("gentle", "strong")}
+PAIRS = {"compare_settings": ("Save gentle", ("gentle", "strong"))}
+"""The node that saves the first picture, and what to write on both, where that is not the photograph."""
 CARDS = {
     "restore_sd15": ("Stable Diffusion 1.5", "needs an SD 1.x checkpoint"),
     "restore_flow": ("Z-Image, FLUX.2, SD 3.5 ...", "needs a flow model's three files"),
@@ -27,7 +29,6 @@ CARDS = {
     "self_check": ("Does it work here?", "a report of exactness, speed and memory"),
     "restore_hybrid_prior": ("MS-LIQE + MUSIQ + CLIP-IQA", "needs SD 1.x, pyiqa and its weights"),
 }
-DEMO = "restore_demo"
 
 
 def square(image: Image.Image) -> Image.Image:
@@ -37,10 +38,9 @@ def square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
-def split(both: Image.Image, labels: tuple[str, str]) -> Image.Image:
-    """Half of the left and half of the right picture of two that lie side by side, with a line between."""
-    width, height = both.width // 2, both.height
-    first, second = (square(both.crop((left, 0, left + width, height))) for left in (0, width))
+def split(before: Image.Image, after: Image.Image, labels: tuple[str, str]) -> Image.Image:
+    """Half of one and half of the other picture, with a line between."""
+    first, second = square(before), square(after)
     first.paste(second.crop((SIDE // 2, 0, SIDE, SIDE)), (SIDE // 2, 0))
     draw = ImageDraw.Draw(first)
     draw.line((SIDE // 2, 0, SIDE // 2, SIDE), fill="white", width=2)
@@ -62,28 +62,38 @@ def card(photograph: Image.Image, title: str, needs: str) -> Image.Image:
     return picture
 
 
-def run(server: Server, name: str) -> Image.Image:
-    """What the template's node "Before | after" saves."""
-    saved = workflow.load(FOLDER / f"{name}.json")
-    for node in saved["nodes"]:
-        if node["type"] == "LoadImage":
-            server.upload(FOLDER / node["widgets_values"][0])
+def photograph_of(saved: dict[str, Any]) -> Path:
+    """The template's own."""
+    (name,) = [node["widgets_values"][0] for node in saved["nodes"] if node["type"] == "LoadImage"]
+    return FOLDER / str(name)
+
+
+def run(server: Server, saved: dict[str, Any], first: str | None) -> tuple[Image.Image, Image.Image]:
+    """Before and after: the template's photograph, or what the node of this title saves, and what "Restored" saves."""
+    photograph = photograph_of(saved)
+    server.upload(photograph)
     prompt = workflow.to_prompt(saved, server.get("/object_info"))
     outputs = server.run(prompt, seconds=4 * 3600)
-    (key,) = [key for key in outputs if prompt[key]["_meta"]["title"] == "Before | after"]
-    return Image.open(io.BytesIO(server.image(outputs[key]["images"][0]))).convert("RGB")
+    files = {
+        prompt[key]["_meta"]["title"]: output["images"][0] for key, output in outputs.items() if "images" in output
+    }
+    before = photograph if first is None else io.BytesIO(server.image(files[first]))
+    after = io.BytesIO(server.image(files["Restored"]))
+    return Image.open(before).convert("RGB"), Image.open(after).convert("RGB")
 
 
 def main() -> None:
     """Make those that are named, or all."""
-    names = sys.argv[1:] or sorted({file.stem for file in FOLDER.glob("*.json")} - {DEMO})
+    names = sys.argv[1:] or sorted(file.stem for file in FOLDER.glob("*.json"))
     with tempfile.TemporaryDirectory() as temporary, Server(Path(temporary)) as server:
         for name in names:
+            saved = workflow.load(FOLDER / f"{name}.json")
             if name in CARDS:
-                with Image.open(FOLDER / "dmap_sample.png") as photograph:
+                with Image.open(photograph_of(saved)) as photograph:
                     picture = card(photograph.convert("RGB"), *CARDS[name])
             else:
-                picture = split(run(server, name), LABELS.get(name, ("before", "after")))
+                first, labels = PAIRS.get(name, (None, ("before", "after")))
+                picture = split(*run(server, saved, first), labels)
             picture.save(FOLDER / f"{name}.jpg", quality=88)
             print(name, flush=True)
 

@@ -8,10 +8,11 @@ climbed judge the results. Finished work is kept in the output folder, so a stop
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+from dmap.cli import common
 
 from .methods import Budget
 from .run import FIRST, SECOND, fill, show, write, write_search
@@ -25,7 +26,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--search", action="store_true", help="search step sizes and defaults on the tuning half")
     parser.add_argument("--count", type=int, default=18, help="photographs")
     parser.add_argument("--each", type=int, default=2, help="degradations of each photograph")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that share the work; each needs 3 GB of memory")
+    common.add_executor_arguments(parser)  # each job needs 3 GB of memory
+    parser.set_defaults(device="cpu")
     parser.add_argument("--curve-photos", type=int, default=2, help="photographs for the curves over the prior weight")
     parser.add_argument("--size", type=int, default=256, help="side of the central square in pixels, at least 176")
     parser.add_argument("--priors", nargs="+", default=[FIRST, SECOND, "dmap_guide"], help="what the ascents climb")
@@ -40,9 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     budget = replace(Budget(), iterations=options.iterations)
     try:
-        if options.jobs > 1:
-            with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
-                pool.starmap(fill, [(options, budget, (index, options.jobs)) for index in range(options.jobs)])
+        fill(options, budget, common.executor_of(options))
         if options.search:
             write_search(options, budget)
         else:

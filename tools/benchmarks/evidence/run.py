@@ -1,27 +1,22 @@
-"""The work behind the command: what is restored and judged, in how many processes, and what is written."""
+"""The work behind the command: what is restored and judged, piece by piece, and what is written."""
 
 from __future__ import annotations
 
 import argparse
-import os
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
-import torch
+from dmap.batch import Executor, Failure, Place, Work, exclusive
 
 from . import curves, tables
-from .cells import make, split
-from .judges import Judges
+from .cells import Cells, make, split
 from .methods import DEFAULTS, METHODS, Budget, Method, Tools, restore
 from .search import report, searched
 from .sheets import sheet
-from .store import Store, judged
+from .store import Store, Units, Workshop
 from .tables import Row
 
-Share = tuple[int, int]
-ALL: Share = (0, 1)
-"""The only process does everything."""
 WEIGHTS = (0.25, 1.0, 4.0, 16.0)
 CURVES = ("MAP on pixels", "MAP in the autoencoder's latent", DEFAULTS)
 REFERENCES = ("input", "autoencoder alone", "autoencoder and detail")
@@ -35,68 +30,111 @@ FIDELITY_WEIGHTS = {"dmap_guide": 25.0}
 SHEET = ("noise 25", "mixed strong", "jpeg 15", "blur 1.6")
 
 
-def _every(judges: Judges, tools: Tools, methods: dict[str, Method], budget: Budget, file: Path, index: int,
-           options: argparse.Namespace) -> list[Row]:  # fmt: skip
+def _every(
+    workshop: Workshop, prior: str, methods: dict[str, Method], budget: Budget, file: Path, index: int,
+    options: argparse.Namespace,
+) -> list[Row]:  # fmt: skip
     cells = make(file, index, options.each, options.size)
     return [
         row
         for name, method in methods.items()
         if index % 4 == 0 or name not in RARE
-        for row in judged(judges, tools, cells, method, budget, {"method": name})
+        for row in workshop.judged(prior, cells, method, budget, {"method": name})
     ]
 
 
-def compared(options: argparse.Namespace, budget: Budget, share: Share) -> list[Row]:
+def compared(options: argparse.Namespace, budget: Budget, workshop: Workshop) -> Units:
     """All methods on the reporting photographs; the main ones with another prior."""
-    judges, rows = Judges(options.judge), []
+    units: Units = {}
     files = split(options.photos, tuning=False)[: options.count]
     for prior in options.priors:
-        tools, store = Tools.of(prior), Store(options.out / "cells" / prior, share)
         names = METHODS if prior == FIRST else (*REFERENCES, *CURVES)
         methods = {name: METHODS[name] for name in names}
         its = replace(budget, fidelity_weight=FIDELITY_WEIGHTS.get(prior, budget.fidelity_weight))
         for index, file in enumerate(files[::3] if prior == SECOND else files):
-            work = partial(_every, judges, tools, methods, its, file, index, options)
-            found = store.rows(f"{file.stem} {options.size} {options.each}", work)
-            rows += [{"climbed": prior, **row} for row in found]
-            print(f"{prior}: {index + 1} photographs", flush=True)
-    return rows
+            work = partial(_every, workshop, prior, methods, its, file, index, options)
+            units[f"cells/{prior}", f"{file.stem} {options.size} {options.each}"] = work
+    return units
 
 
-def weighed(options: argparse.Namespace, budget: Budget, share: Share) -> list[Row]:
+def weighed(options: argparse.Namespace, budget: Budget, workshop: Workshop) -> Units:
     """Curves over the prior's weight, without a stop."""
-    judges, tools, store, rows = Judges(options.judge), Tools(), Store(options.out / "curves", share), []
+    units: Units = {}
     for index, file in enumerate(split(options.photos, tuning=False)[1::4][: options.curve_photos]):
-        cells = make(file, index, 4, options.size)
         for name in CURVES:
             for weight in WEIGHTS:
                 climb = replace(budget, prior_weight=weight, target=200.0)
-                work = partial(judged, judges, tools, cells, METHODS[name], climb, {"method": name, "weight": weight})
-                rows += store.rows(f"{file.stem} {list(METHODS).index(name)} {weight:g}", work)
-        print(f"curves: {index + 1} photographs", flush=True)
-    return rows
+                work = partial(_weighed, workshop, file, index, options, name, climb, weight)
+                units["curves", f"{file.stem} {list(METHODS).index(name)} {weight:g}"] = work
+    return units
 
 
-def find(options: argparse.Namespace, budget: Budget, share: Share) -> tuple[list[Row], list[Row]]:
+def _weighed(
+    workshop: Workshop, file: Path, index: int, options: argparse.Namespace, name: str, climb: Budget, weight: float
+) -> list[Row]:
+    cells = make(file, index, 4, options.size)
+    return workshop.judged(FIRST, cells, METHODS[name], climb, {"method": name, "weight": weight})
+
+
+def find(options: argparse.Namespace, budget: Budget, workshop: Workshop) -> tuple[Units, Units]:
     """The search on the tuning photographs."""
     files = split(options.photos, tuning=True)[: options.count]
-    batches = [make(file, index, options.each, options.size) for index, file in enumerate(files)]
-    return searched(batches, Store(options.out / "search", share), budget, Judges(options.judge))
+
+    @cache
+    def batches() -> list[Cells]:
+        return [make(file, index, options.each, options.size) for index, file in enumerate(files)]
+
+    return searched(batches, budget, workshop)
 
 
-def fill(options: argparse.Namespace, budget: Budget, share: Share) -> None:
-    """One process's share of the work, into the store."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // share[1]))
-    if options.search:
-        find(options, budget, share)
-    else:
-        compared(options, budget, share)
-        weighed(options, budget, share)
+@dataclass(frozen=True)
+class EvidenceRecipe:
+    """Makes the work in whichever process: rows into the store.
+
+    Attributes:
+        options: of the command.
+        budget: of all methods.
+    """
+
+    options: argparse.Namespace
+    budget: Budget
+
+    def units(self) -> Units:
+        """All pieces of work; models are loaded when the first is done."""
+        workshop = Workshop(self.options.judge)
+        if self.options.search:
+            steps, grid = find(self.options, self.budget, workshop)
+            return {**steps, **grid}
+        return {**compared(self.options, self.budget, workshop), **weighed(self.options, self.budget, workshop)}
+
+    def __call__(self, place: Place) -> Work:
+        """Ready to do the unit of a name."""
+        units, store = self.units(), Store(self.options.out)
+        return lambda unit, _: store.write(unit, units[unit]())
+
+
+def fill(options: argparse.Namespace, budget: Budget, executor: Executor) -> None:
+    """Do all work that is not in the store yet. Raises the first failure, after all other work."""
+    recipe, store, failures = EvidenceRecipe(options, budget), Store(options.out), list[Failure]()
+    with exclusive(options.out):
+        todo = [unit for unit in recipe.units() if unit not in store]
+        for done, outcome in enumerate(executor.run(recipe, todo)):
+            said = "" if outcome.failure is None else f": {outcome.failure.text}"
+            print(f"{done + 1} of {len(todo)}: {' '.join(outcome.task)}{said}", flush=True)
+            failures += [] if outcome.failure is None else [outcome.failure]
+    if failures:
+        raise failures[0].exception()
 
 
 def write(options: argparse.Namespace, budget: Budget) -> None:
     """Tables, curves and the comparison at equal prior score."""
-    everything, weights = compared(options, budget, ALL), weighed(options, budget, ALL)
+    workshop, store = Workshop(options.judge), Store(options.out)
+    everything: list[Row] = [
+        {"climbed": unit[0].removeprefix("cells/"), **row}
+        for unit in compared(options, budget, workshop)
+        for row in store.read(unit)
+    ]
+    weights = [row for unit in weighed(options, budget, workshop) for row in store.read(unit)]
     text = f"{asdict(budget)}, {options.size} px\n\n"
     for prior in options.priors:
         rows = [row for row in everything if row["climbed"] == prior]
@@ -141,7 +179,10 @@ def show(options: argparse.Namespace, budget: Budget) -> None:
 
 def write_search(options: argparse.Namespace, budget: Budget) -> None:
     """What the search found."""
-    steps, grid = find(options, budget, ALL)
+    store = Store(options.out)
+    steps, grid = (
+        [row for unit in units for row in store.read(unit)] for units in find(options, budget, Workshop(options.judge))
+    )
     text = f"{asdict(budget)}, {options.size} px\n\n{report(steps, grid)}"
     (options.out / "search.md").write_text(text, encoding="utf-8")
     tables.write_csv(grid, options.out / "search.csv")
