@@ -93,8 +93,8 @@ def has_frames(model: Any) -> bool:
 
 
 def with_frames(latent: Tensor, model: Any) -> Tensor:
-    """(B, C, H, W) as the host's network and autoencoder of a MODEL want it: (B, C, 1, H, W) where it has frames."""
-    return latent.unsqueeze(2) if has_frames(model) else latent
+    """A latent as the host's network and autoencoder of a MODEL want it: (B, C, 1, H, W) where it has frames."""
+    return latent.unsqueeze(2) if has_frames(model) and latent.ndim == 4 else latent
 
 
 def without_frames(latent: Tensor) -> Tensor:
