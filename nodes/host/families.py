@@ -67,7 +67,7 @@ def refusal(model: Any) -> str | None:
     if getattr(model.model, "concat_keys", ()) or config.get("in_channels", 0) > _outputs(config):
         return f"inpainting, control and edit models that are given a second image ({kind}) are not supported"
     form = model.model.latent_format
-    if form.latent_dimensions not in (2, 3) or (form.latent_dimensions == 3 and not _holds_pictures(form)):
+    if form.latent_dimensions not in (2, 3) or "Audio" in type(form).__name__ or not _holds_pictures(form):
         return f"audio and video models ({type(form).__name__}) are not supported"
     if getattr(form, "spacial_downscale_ratio", 8) == 1:
         return f"models that work on pixels ({type(form).__name__}) are not supported"
@@ -83,8 +83,8 @@ def _is_flux(config: dict[str, Any]) -> bool:
 
 
 def _holds_pictures(form: Any) -> bool:
-    """Whether a video format has models that make single pictures: Wan 2.1's, of Qwen-Image and its like."""
-    return type(form).__name__ == "Wan21"
+    """Whether a format is of pictures: of those of videos Wan 2.1's, which Qwen-Image and its like share."""
+    return form.latent_dimensions != 3 or type(form).__name__ == "Wan21"
 
 
 def has_frames(model: Any) -> bool:
@@ -93,8 +93,8 @@ def has_frames(model: Any) -> bool:
 
 
 def with_frames(latent: Tensor, model: Any) -> Tensor:
-    """(B, C, H, W) as the host's network and autoencoder of a MODEL want it: (B, C, 1, H, W) where it has frames."""
-    return latent.unsqueeze(2) if has_frames(model) else latent
+    """A latent as the host's network and autoencoder of a MODEL want it: (B, C, 1, H, W) where it has frames."""
+    return latent.unsqueeze(2) if has_frames(model) and latent.ndim == 4 else latent
 
 
 def without_frames(latent: Tensor) -> Tensor:

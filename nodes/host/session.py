@@ -161,7 +161,7 @@ def run(
     Args:
         model: the MODEL socket's value; it is cloned, never changed.
         positive: the CONDITIONING socket's value.
-        latent: (B, C, H, W) on the scale of the LATENT socket.
+        latent: (B, C, H, W) on the scale of the LATENT socket, or with one frame as young hosts have it.
         body: what to run.
         vae: the VAE socket's value, if the body decodes.
         patchers: further patchers that the body needs, such as a prior's.

@@ -129,6 +129,16 @@ def test_guidance_of_the_conditioning_counts(server: Server, tools: dict[str, An
     assert "guidance embedding 1.5 (from the conditioning)" in server.run(graph.prompt)[invert]["text"][0]
 
 
+@pytest.mark.parametrize("family", ["Z-Image", "Qwen-Image"])
+def test_the_self_check_takes_flow_models(server: Server, tools: dict[str, Any], family: str) -> None:
+    """Latents with a frame as well, straight from the host's encoder."""
+    graph = tools["Graph"]()
+    parts = flow(graph, family, "small.png")
+    parts.pop("latent")
+    node = graph.add("DMAPSelfCheck", **parts, iterations=1)
+    assert "DMAP works here" in server.run(graph.prompt)[node]["text"][0]
+
+
 def test_a_batch_of_frames_is_encoded_one_by_one(server: Server, tools: dict[str, Any]) -> None:
     """Wan's VAE takes a batch for a video; the batch's second picture is what it is alone."""
     graph = tools["Graph"]()

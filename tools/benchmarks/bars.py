@@ -88,7 +88,7 @@ def end(tools: Tools, images: Sequence[Tensor], settings: dmap.Settings) -> tupl
     """What ``dmap.restore`` makes of images (1, 3, h, w), all at once, and its CPU seconds an image."""
     began = time.process_time()
     restored = dmap.restore(torch.cat(list(images)), tools.diffusion, settings, tools.prior).image
-    return list(restored.split(1)), (time.process_time() - began) / len(images)
+    return list(restored.chunk(len(images))), (time.process_time() - began) / len(images)
 
 
 def bm3d(image: Tensor) -> Tensor:
