@@ -264,10 +264,7 @@ def prepare(
         movable=None if movable is None else on_latent(movable, (path.latent.shape[-2], path.latent.shape[-1])),
     )
     ascent.trace.memory = decision.note
-<<<<<<< HEAD
     ascent.trace.notes += _disagreements(decoded, photograph, objective)
-=======
->>>>>>> flow
     warning = decision.strategy.warning(chain.solver, path.schedule)
     if warning is not None:
         ascent.trace.notes.append(warning)

@@ -18,10 +18,7 @@ from ..folders import Event, Options, RestoreRecipe, find, restore_all
 from ..folders.listing import is_many
 from ..image.files import DEEP, WITHOUT_ALPHA, WRITABLE, About, read_photograph, write_picture
 from ..method.ascent import Ascent
-<<<<<<< HEAD
 from ..models.diffusion import LatentDiffusion
-=======
->>>>>>> flow
 from ..restoration import DEFAULT_PRIOR, cleaned, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
@@ -270,7 +267,6 @@ def _one(options: argparse.Namespace) -> int:
     first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
     print(f"{place}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
     return code
-<<<<<<< HEAD
 
 
 def _check_places(options: argparse.Namespace) -> None:
@@ -303,5 +299,3 @@ def _write(
     if options.trace is not None:
         output.keep(lambda file: output.write_text(file, ascent.trace.to_json()), options.trace, common.say)
     return place
-=======
->>>>>>> flow

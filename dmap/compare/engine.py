@@ -7,11 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
 from ..fingerprint import digest, of_weights
-=======
-from ..fingerprint import of_weights
->>>>>>> flow
 from ..image.photograph import Photograph
 from ..method.path import LatentPath
 from ..models.choice import ModelChoice
