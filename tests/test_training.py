@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.models import QualityNet, load_model, save_model
-from tools.training import guide, judge, policy, quality
+from tools.training import denoiser, flow, guide, judge, policy, quality
 from tools.training.__main__ import main
 from tools.training.assess import assess, monotone, uphill
 from tools.training.data import Crops, heldout_names, list_photos, reserve
@@ -49,6 +49,7 @@ def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("policy", "dmap_policy"),
         ("judge", "dmap_judge"),
         ("denoiser", "demo_denoiser"),
+        ("flow", "demo_flow"),
     ],
 )
 def test_a_recipe_trains_and_resumes(
@@ -278,3 +279,21 @@ def test_the_cosine_of_gradient_and_way_to_the_original() -> None:
 
     assert uphill(nearness, image, clean) == pytest.approx(1, abs=1e-5)
     assert uphill(lambda x: -nearness(x), image, clean) == pytest.approx(-1, abs=1e-5)
+
+
+def test_the_flow_recipe_asks_for_the_velocity() -> None:
+    """x = (1 - s) x0 + s n at the times with the noise of Stable Diffusion's levels; the loss of n - x0 itself is 0."""
+    latents = torch.randn(3, 8, 4, 4, generator=torch.Generator().manual_seed(1))
+    timesteps, seen = torch.tensor([10, 500, 990]), []
+    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(2))
+
+    class Exact(torch.nn.Module):
+        def forward(self, x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+            s = (times / 1000).reshape(-1, 1, 1, 1)
+            seen.append(s.flatten())
+            assert torch.allclose(x, (1 - s) * latents + s * noise, atol=1e-6)
+            return noise - latents
+
+    loss = flow.flow_loss(Exact(), latents, timesteps, torch.Generator().manual_seed(2))
+    assert torch.equal(loss, torch.zeros(3))
+    assert torch.allclose(seen[0] / (1 - seen[0]), denoiser.TABLE[timesteps].float(), rtol=1e-5)
