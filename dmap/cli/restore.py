@@ -142,7 +142,8 @@ def _many(options: argparse.Namespace) -> int:
     listing = find(options.input, out, "" if options.format is None else f".{options.format}")
     teller = _Json() if options.json else _Quiet() if options.quiet else _Words()
     try:
-        with contextlib.closing(teller):
+        # Libraries print too, such as Ray of actors that died: the standard output is for events alone.
+        with contextlib.closing(teller), contextlib.redirect_stdout(sys.stderr):
             found = restore_all(listing, out, recipe, executor, how, teller.tell)
     except UserError:
         raise
@@ -201,6 +202,7 @@ class _Json(_Quiet):
 
     def __init__(self) -> None:
         self._progress: common.Progress | None = None
+        self._output = sys.stdout
 
     def tell(self, event: Event) -> None:
         if self._progress is None and event.kind != "plan":
@@ -208,7 +210,7 @@ class _Json(_Quiet):
         if event.kind != "note":
             left = None if self._progress is None else self._progress.seconds_left(event.done)
             about = {name: value for name, value in vars(event).items() if name != "kind" and value not in ("", {})}
-            print(json.dumps({"event": event.kind, "seconds_left": left, **about}), flush=True)
+            print(json.dumps({"event": event.kind, "seconds_left": left, **about}), file=self._output, flush=True)
 
 
 def _one(options: argparse.Namespace) -> int:
