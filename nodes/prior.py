@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..dmap.priors import JUDGES, PRIORS, prior_names
+from ..dmap.restoration import DEFAULT_PRIOR
 from .host import files, images, models
 from .schema import Node, advanced, listed, never_raises, schema
 from .sockets import PriorSocket
@@ -28,8 +29,8 @@ class DMAPLoadPrior(Node):
                 io.Combo.Input(
                     "name",
                     options=listed(lambda: prior_names(files.iqa_store()), [*PRIORS, *JUDGES]),
-                    default="dmap_quality",
-                    tooltip="dmap_quality comes with this pack. Names that begin with pyiqa: need the package pyiqa "
+                    default=DEFAULT_PRIOR,
+                    tooltip="Names that begin with dmap_ come with this pack; dmap_guide restores best. Names that begin with pyiqa: need the package pyiqa "
                     "(noncommercial licence) and that model's weights; those at hand come first. Names that begin with "
                     "file: are mixtures, prior files in ComfyUI's folder models/iqa.",
                 ),
