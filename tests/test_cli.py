@@ -96,7 +96,7 @@ def test_the_papers_configuration_is_reproducible_to_the_bit(photo: Path) -> Non
         (["notes.txt", "OUT"], "cannot be read as a picture"),
         (["IN", "OUT.gif"], "must end in one of"),
         (["IN", "missing/out.png"], "folder does not exist"),
-        (["IN", "IN"], "exists already"),
+        (["IN", "IN"], "is the same file as IN"),
         (["IN", "OUT", "--prior", "best"], "choose one of"),
         (["IN", "OUT", "--strength", "2"], "strength: got 2.0"),
         (["IN", "OUT", "--iterations", "0"], "iterations: got 0"),

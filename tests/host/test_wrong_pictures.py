@@ -209,14 +209,11 @@ def test_an_empty_latent_and_a_patch_of_the_guidance_are_named(server: Server, t
     for kind, words in (
         ("empty", ["'latent': it is empty", "Encode"]),
         ("guidance", ["'model'", "nodes_sag.Self"]),
-        ("schedule", ["'model'", "replaced by a patch (", "ModelSampling"]),
     ):
         graph = tools["Graph"]()
         parts = tiny(graph)
         if kind == "empty":
             parts["latent"] = (graph.add("EmptyLatentImage", width=128, height=128, batch_size=1), 0)
-        elif kind == "schedule":
-            parts["model"] = (graph.add("ModelSamplingSD3", model=parts["model"], shift=3.0), 0)
         else:
             parts["model"] = (
                 graph.add("SelfAttentionGuidance", model=parts["model"], scale=0.5, blur_sigma=2.0), 0,
