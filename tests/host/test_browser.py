@@ -19,7 +19,7 @@ OPEN = "() => window.app?.graph?._nodes?.some(n => n.type === 'LoadImage' && n.t
 GEOMETRY = (Path(__file__).parent.parent / "geometry.js").read_text(encoding="utf-8")
 LEGIBLE = 8 / 14
 """Scale below which the host draws boxes without text: a label of 14 pixels is then smaller than 8."""
-NEED_CHECKPOINTS = {"restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
+NEED_CHECKPOINTS = {"restore_flow", "restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
 ONE_NODE = "restore_photo"
 OLD = Path(__file__).with_name("old_workflow.json")
 SHIPPED = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
