@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .degradations import Composed, Degradation, Inpaint
 from .errors import UserError
+from .image.agreement import complaint, disagreement
 from .image.cleaning import clean
 from .image.detail import with_detail
 from .image.files import About, photograph_of, read_photograph, write_picture
@@ -100,6 +101,7 @@ def invert(
     photograph: Photograph | None = None,
     layout: Layout | None = None,
     tick: Callable[[int, int], None] | None = None,
+    measured: bool = True,
 ) -> tuple[LatentPath, float]:
     """Walk a clean latent along the model's probability-flow ODE into the noise.
 
@@ -110,9 +112,10 @@ def invert(
         photograph: what was encoded, if it is known.
         layout: how the picture lies on the latent grid; of the photograph and the settings by default.
         tick: is told after each network call how many of how many are done.
+        measured: False leaves the round trip to the caller, who asks ``round_trip`` of a model that is opened anew.
 
     Returns:
-        The path, on the model's device, and the largest relative error of its round trip.
+        The path, on the model's device, and the largest relative error of its round trip; NaN if that is not measured.
 
     Raises:
         UserError: if the round trip is off by more than ``max_error``, or the schedule is impossible.
@@ -121,7 +124,21 @@ def invert(
         layout = Layout() if photograph is None else layout_of(settings, photograph)
     schedule = model.schedule(settings.steps, settings.strength)
     solver = make_solver(settings.solver)
-    total = solver.inversion_evaluations(schedule.steps) + solver.evaluations * schedule.steps
+    total = solver.inversion_evaluations(schedule.steps) + measured * solver.evaluations * schedule.steps
+    with torch.no_grad():
+        path = solver.invert(_counted(model, layout, total, tick), schedule, latent, layout, photograph)
+    if not measured:
+        return path, float("nan")
+    after = None if tick is None else lambda done, ours: tick(done + total - ours, total)
+    error = round_trip(model, path, after)
+    check_round_trip(error, settings.max_error)
+    return path, error
+
+
+def _counted(
+    model: LatentDiffusion, layout: Layout, total: int, tick: Callable[[int, int], None] | None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The model's denoiser by a layout's tiles, whose calls are counted out loud."""
     tiled, done = tiled_denoiser(model.denoise, layout.tile // model.multiple, layout.overlap // model.multiple), 0
 
     def denoise(u: Tensor, sigma: Tensor) -> Tensor:
@@ -132,16 +149,32 @@ def invert(
             tick(done, total)
         return result
 
+    return denoise
+
+
+def round_trip(model: LatentDiffusion, path: LatentPath, tick: Callable[[int, int], None] | None = None) -> float:
+    """Largest relative error in a batch of sampling the inverted photograph again.
+
+    Args:
+        model: the one that made the path, or that is to continue it.
+        path: of ``invert``, or of an ascent: what was inverted counts.
+        tick: as of ``invert``.
+    """
+    start = path.at(0.0).to(model.device)
+    solver = make_solver(start.solver)
     with torch.no_grad():
-        path = solver.invert(denoise, schedule, latent, layout, photograph)
-        error = float(round_trip_error(solver, denoise, path).max())
-    if not error <= settings.max_error:
+        denoise = _counted(model, start.layout, solver.evaluations * start.schedule.steps, tick)
+        return float(round_trip_error(solver, denoise, start).max())
+
+
+def check_round_trip(error: float, max_error: float) -> None:
+    """Raise UserError if a round trip is off by more than ``max_error``."""
+    if not error <= max_error:
         raise UserError(
             f"max_error: the round trip is off by {error:.2g} of the latent's size, more than max_error = "
-            f"{settings.max_error:g}. Use the solver residual_ddim, a smaller strength or more steps (edict), or "
+            f"{max_error:g}. Use the solver residual_ddim, a smaller strength or more steps (edict), or "
             "raise it"
         )
-    return path, error
 
 
 def prepare(
@@ -171,13 +204,14 @@ def prepare(
         UserError: for a path without a photograph and nothing observed, or a prior that cannot be climbed.
         MemoryError: if not even a part of an iteration fits into memory.
     """
-    path, layout = path.to(model.device), path.layout
+    path, layout = _masked(path.to(model.device)), path.layout
     photograph = path.photograph
     if observed is None and photograph is None:
         raise UserError(f"image: {NEEDS_PHOTOGRAPH}; give what the fidelity is to compare with")
     backdrop = photograph.shown if photograph is not None else observed
     assert backdrop is not None
     mask = None if photograph is None else photograph.mask
+    movable = path.mask if photograph is None else mask
     tiled = tiled_prior(prior, layout)
     unit = prior.info.careful_weight
     objective = Objective(
@@ -213,9 +247,11 @@ def prepare(
     )
     denoising = decision.denoising or model.denoising()
     denoise, decode = lay_out(denoising, decision.decoding, layout, model.multiple, path.latent, backdrop)
+    with torch.no_grad():
+        decoded = decode(path.latent)
     detail = None
     if photograph is not None:
-        path, detail = with_detail(path, settings.detail, photograph, decode)
+        path, detail = with_detail(path, settings.detail, photograph, lambda _: decoded)
     chain = Chain(path, denoise, decode, decision.strategy, decision.decoding, detail, denoising)
     ascent = Ascent(
         chain,
@@ -225,9 +261,10 @@ def prepare(
         latent_prior=None
         if safeguards is None
         else LatentPrior(chain.start(), safeguards.latent_norm_weight, safeguards.whiteness_weight),
-        movable=None if mask is None else on_latent(mask, (path.latent.shape[-2], path.latent.shape[-1])),
+        movable=None if movable is None else on_latent(movable, (path.latent.shape[-2], path.latent.shape[-1])),
     )
     ascent.trace.memory = decision.note
+    ascent.trace.notes += _disagreements(decoded, photograph, objective)
     warning = decision.strategy.warning(chain.solver, path.schedule)
     if warning is not None:
         ascent.trace.notes.append(warning)
@@ -238,6 +275,45 @@ def prepare(
             side = max(layout.tile, climbed.info.min_size)
             check_gradient(climbed, backdrop[:1, :, :side, :side] if layout.tile else backdrop[:1])
     return ascent
+
+
+ANOTHER_VAE = (
+    "what the VAE gives back is another picture than the photograph",
+    "use the VAE that belongs to the model, and the photograph that it encoded, else the result is wrong",
+)
+ANOTHER_PICTURE = (
+    "image is another picture than the one that was inverted",
+    "use the photograph that was encoded, and the VAE that encoded it, else the result is wrong",
+)
+
+
+def _disagreements(decoded: Tensor, photograph: Photograph | None, objective: Objective) -> list[str]:
+    """Warnings if the photograph, its latent and what is observed of it are not of one picture.
+
+    Args:
+        decoded: D(E(y)), (B, 3, h, w).
+        photograph: y, if it is known.
+        objective: knows what is observed, and by which degradation.
+    """
+    found = []
+    with torch.no_grad():
+        if photograph is not None:
+            found.append(complaint(*ANOTHER_VAE, disagreement(decoded, photograph.shown, photograph.known)))
+        # Against the photograph itself where it is known: then a VAE at fault is no picture at fault.
+        seen = decoded if photograph is None else photograph.shown
+        found.append(complaint(*ANOTHER_PICTURE, disagreement(objective.degraded(seen), objective.observed)))
+    return [text for text in found if text is not None]
+
+
+def _masked(path: LatentPath) -> LatentPath:
+    """A path whose own mask has the picture's size and is its photograph's as well, where there is one."""
+    photograph, mask = path.photograph, path.mask
+    if mask is None or photograph is None:
+        return path
+    if mask.shape[-2:] != photograph.pixels.shape[-2:]:
+        mask = nn.functional.interpolate(mask, size=photograph.size, mode="bilinear", align_corners=False)
+    both = mask if photograph.mask is None else torch.minimum(mask, photograph.mask)
+    return replace(path, photograph=replace(photograph, mask=both))
 
 
 def _with_holes(degradation: Degradation | None, photograph: Photograph | None) -> Degradation | None:
@@ -257,7 +333,11 @@ def _judge(safeguards: Safeguards | None, layout: Layout) -> Judge | None:
 
 
 def finish(
-    model: LatentDiffusion, path: LatentPath, settings: Settings = DEFAULT, detail_mask: Tensor | None = None
+    model: LatentDiffusion,
+    path: LatentPath,
+    settings: Settings = DEFAULT,
+    detail_mask: Tensor | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """From a path to the picture that is handed over: sampled, decoded, detail and colour, mask and alpha.
 
@@ -266,6 +346,7 @@ def finish(
         path: of the ascent.
         settings: those of the stage "finish" count.
         detail_mask: (1 or B, 1, h, w) in [0, 1], where ``added_detail`` is added; None = everywhere.
+        tell: is told if the autoencoder does not give the path's photograph back, which ``prepare`` checks as well.
 
     Returns:
         (B, 3 or 4, h, w) on the CPU, in [0, 1] where the photograph is, and the sampled latent (B, C, H, W).
@@ -273,7 +354,7 @@ def finish(
     Raises:
         UserError: if detail is to be added to a path that does not know its photograph.
     """
-    path = path.at(settings.change).to(model.device)
+    path = _masked(path.at(settings.change).to(model.device))
     photograph = path.photograph
     shown = None if photograph is None else photograph.shown
     with torch.no_grad():
@@ -285,8 +366,13 @@ def finish(
             if adds_detail:
                 raise UserError(f"detail: {NEEDS_PHOTOGRAPH}")
             return image.clamp(0, 1).cpu(), latent
-        if adds_detail:
-            missing, mask = photograph.residual(decode(path.latent)), detail_mask
+        decoded = decode(path.latent) if adds_detail or tell is not None else None
+        if tell is not None and decoded is not None:
+            off = disagreement(decoded, shown, photograph.known)
+            if (warning := complaint(*ANOTHER_VAE, off)) is not None:
+                tell(warning)
+        if adds_detail and decoded is not None:
+            missing, mask = photograph.residual(decoded), detail_mask
             mask = None if mask is None else mask.to(model.device)
             image = return_detail(image, missing, settings.added_detail, mask, path.detail)
         image = transfer_colour(image.clamp(0, 1), shown, settings.colour, photograph.known)

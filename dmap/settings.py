@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, number_between, repeated
 from .image.detail import AUTO as AUTO_DETAIL
 from .image.detail import DETAILS
 from .image.finish import COLOURS
@@ -172,8 +172,8 @@ class Settings:
     scale: str = _setting(
         "common",
         "ascend",
-        "What fidelity_weight counts in. common: 240 is careful for every prior, whatever the length of its gradients; "
-        "absolute: as it stands in the objective, as all workflows had it before version 0.2.",
+        "The scale of fidelity_weight. common: 240 is careful for every prior, whatever the length of its gradients; "
+        "absolute: the plain factor of the objective, as in workflows from before version 0.2.",
         choices=("common", "absolute"),
         advanced=True,
         in_presets=False,
@@ -250,8 +250,8 @@ class Settings:
         AUTO_DETAIL,
         "ascend",
         "How much to keep of what the VAE loses: 1 begins at the photograph itself, 0 at what the VAE gives back, "
-        "without fine detail and noise. auto estimates for each image how much of it is detail and not noise: at "
-        "most 0.75, and down to 0.25 with JPEG blocks.",
+        "without fine detail and noise. auto estimates for each image how much of it is detail and not noise: all "
+        "where there are neither noise nor blocks, else at most 0.75, and down to 0.25 with JPEG blocks.",
         choices=DETAILS,
         advanced=True,
     )
@@ -312,25 +312,14 @@ def default(name: str) -> Value:
 def _checked(name: str, value: Any, about: Setting) -> Value:
     """A value of the default's type within the setting's range."""
     if about.choices:
-        if value not in about.choices:
-            raise UserError(f"{name}: got {value!r}, choose one of {', '.join(about.choices)}")
+        if not isinstance(value, str) or value not in about.choices:
+            raise UserError(f"{name}: got {repeated(value)}, choose one of {', '.join(about.choices)}")
         return str(value)
     assert about.low is not None
     assert about.high is not None
-    whole = isinstance(default(name), int)
-    number: int | float = 0
-    try:
-        number = int(value) if whole else float(value)
-        fits = number == value and about.low <= number <= about.high
-    except (TypeError, ValueError, OverflowError):
-        fits = False
-    if isinstance(value, bool) or not fits:
-        what, unit = "a whole number" if whole else "a number", f" {about.unit}" if about.unit else ""
-        raise UserError(
-            f"{name}: got {value!r}, it must be {what} from {about.low:g} to {about.high:g}{unit}; "
-            f"{default(name)} is the default"
-        )
-    return number
+    remedy, whole = f"{default(name)} is the default", isinstance(default(name), int)
+    unit = f" {about.unit}" if about.unit else ""
+    return number_between(name, value, about.low, about.high, remedy, whole=whole, unit=unit)
 
 
 @dataclass(frozen=True)
@@ -366,13 +355,6 @@ PRESETS: Mapping[str, Preset] = {
     "after another restorer": Preset(
         "A light finish of what another restorer or upscaler made.",
         Settings(strength=0.1, iterations=15, fidelity_weight=320.0, step_size=0.02),
-    ),
-    "dmap_guide": Preset(
-        "A careful change with the prior dmap_guide, whose scores move less.", Settings(fidelity_weight=25.0)
-    ),
-    "hybrid prior": Preset(
-        "A careful change with the paper's three quality models at once; a first value.",
-        Settings(fidelity_weight=60.0, step_size=0.02),
     ),
     # arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
     "paper": Preset(

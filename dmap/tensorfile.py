@@ -11,15 +11,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .errors import UserError
+from .output import replacing
 
 
 def write(file: str | os.PathLike[str], tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
     """Write tensors and header; a reader finds the old file or the whole new one, never a part."""
     # Copies: safetensors refuses tensors that share memory.
     copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    temporary = f"{os.fspath(file)}.part"
-    save_file(copies, temporary, metadata=dict(header))
-    os.replace(temporary, file)
+    with replacing(file) as new:
+        save_file(copies, new, metadata=dict(header))
 
 
 def read(file: str | os.PathLike[str], what: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:

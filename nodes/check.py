@@ -17,7 +17,7 @@ from ..dmap.method.chain import Chain
 from ..dmap.method.objective import Objective
 from ..dmap.settings import Settings
 from .host import checks, features, images, models, report, session
-from .schema import schema
+from .schema import Node, schema
 
 NODE = "DMAP Self Check"
 PRIOR = "dmap_quality"
@@ -31,7 +31,7 @@ GRADIENT = {"float32": 0.05}
 """Up to here a host works. Differences of a network in half precision drown in its rounding: there a half will do."""
 
 
-class DMAPSelfCheck(io.ComfyNode):
+class DMAPSelfCheck(Node):
     """Inverts, climbs and decodes, and says how exactly and at what cost."""
 
     @classmethod

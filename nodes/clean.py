@@ -8,12 +8,12 @@ from comfy_api.latest import io, ui
 from ..dmap.image.cleaning import clean
 from .host import images
 from .host.session import check_interrupt
-from .schema import schema
+from .schema import Node, schema
 
 NODE = "DMAP Clean Photo"
 
 
-class DMAPCleanPhoto(io.ComfyNode):
+class DMAPCleanPhoto(Node):
     """What an ascent begins at and is held to, when the photograph is noisy or compressed."""
 
     @classmethod
@@ -42,6 +42,6 @@ class DMAPCleanPhoto(io.ComfyNode):
             found = clean(one[None])
             results.append(found.image)
             notes.append(f"image {index + 1}: {found.notes[0]}")
-        beside = images.channels_first(image)[:, 3:]
+        beside = images.channels_first(image, NODE, "image")[:, 3:]
         shown = images.to_image_socket(torch.cat([torch.cat(results), beside], dim=1))
         return io.NodeOutput(shown, ui=ui.PreviewText("\n".join(notes)))

@@ -55,6 +55,8 @@ def prepare(problem: Problem, host: session.Session, vae: Any, node: str, settin
     path, device = problem.path.path, host.model.device
     if path.photograph is not None:
         path = replace(path, photograph=path.photograph.mapped(torch.clone))
+    if path.mask is not None:
+        path = replace(path, mask=path.mask.clone())
     return restoration.prepare(
         host.model,
         path,
@@ -108,8 +110,7 @@ def run(ascent: Ascent, progress: images.Progress, node_id: str | None) -> bool:
     except BaseException as error:  # the host's interrupt is a BaseException in newer versions
         if ascent.image is None:
             raise
-        files = images.save_rescued(ascent.image, "dmap_best_so_far")
-        ascent.trace.notes.append(f"stopped early; the best image so far is also in output/{files[0]}")
+        ascent.trace.notes.append("stopped early; " + images.save_rescued(ascent.image, "dmap_best_so_far")[0])
         images.show_text(node_id, ascent.trace.notes[-1])
         if not features.is_interrupt(error):
             raise

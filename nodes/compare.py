@@ -16,8 +16,9 @@ from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
 from ..dmap.compare.verdict import verdict
 from ..dmap.errors import UserError
+from ..dmap.output import check_new_folder
 from .host import checks, engine, files, images, picture, session
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PathSocket, PriorSocket
 
 NODE = "DMAP Compare Priors"
@@ -27,7 +28,7 @@ FIRST_PRIORS, FIRST_JUDGES = 4, 2
 """Those of the first version, whose sockets come before the others in saved workflows."""
 
 
-class DMAPCompare(io.ComfyNode):
+class DMAPCompare(Node):
     """Climbs several priors from one start to one fidelity and shows what each leads to."""
 
     @classmethod
@@ -78,7 +79,8 @@ class DMAPCompare(io.ComfyNode):
         checks.check_vae(vae, NODE)
         checks.check_vae_fits(vae, path, NODE)
         known = path.path.photograph
-        if (known is not None and known.mask is not None) or path.path.layout.tile:
+        masked = path.path.mask is not None or (known is not None and known.mask is not None)
+        if masked or path.path.layout.tile:
             raise UserError(f"{NODE}, socket 'path': masks and tiles are not for comparisons; invert without them")
         batch = picture.reference(image, path, vae, NODE)
         found = [others.get(f"prior_{number}") for number in range(3, MOST + 1)]
@@ -86,6 +88,7 @@ class DMAPCompare(io.ComfyNode):
         judges = [prior for number in range(1, JUDGES + 1) if (prior := others.get(f"judge_{number}")) is not None]
         with images.named_errors(NODE):
             target = Folder(files.output_folder(folder))
+            check_new_folder(target.path)
             plan = Plan(
                 priors=tuple(prior.prior.info.name for prior in priors),
                 judges=tuple(prior.prior.info.name for prior in judges),
@@ -105,11 +108,11 @@ class DMAPCompare(io.ComfyNode):
                 strength=0.0,  # the path's own
             )
         everything = session.HostPrior.of(prior_1.prior, *priors, *judges)
-        node_id = cls.hidden.unique_id
+        node_id, shared = cls.hidden.unique_id, engine.shared_print(path, vae)
 
-        def body(host: session.Session) -> None:
+        def body(host: session.Session) -> list[str]:
             photographs = engine.photographs_of(batch)
-            running = engine.HostEngine(host, path.path, photographs, path.model, vae)
+            running = engine.HostEngine(host, path.path, photographs, shared)
             named = {prior.prior.info.name: prior.prior for prior in (*priors, *judges)}
             with images.named_errors(NODE):
                 comparison = Comparison(plan, target, photographs, [], named, running)
@@ -122,9 +125,10 @@ class DMAPCompare(io.ComfyNode):
                     images.show_text(node_id, f"{state.done} of {state.total}: {state.text}")
 
                 comparison.run(show)
+            return comparison.warnings()
 
         latent = session.path_latent(path)
-        session.run(path.model, path.positive, latent, body, vae=vae, patchers=everything.patchers)
+        warnings = session.run(path.model, path.positive, latent, body, vae=vae, patchers=everything.patchers)
         with images.named_errors(NODE):
             done = results.load(target)
             extra, _ = parts.collect(done, target)
@@ -132,7 +136,7 @@ class DMAPCompare(io.ComfyNode):
             sheet = images.to_image_socket(contact_sheet(done, target))
         matched = done.select()
         drawn = images.to_image_socket(matrix(done)) if len(matched) else sheet[:, :1, :1]
-        text = _summary(done, page.name, target.path.name)
+        text = "\n".join([*warnings, _summary(done, page.name, target.path.name)])
         images.show_text(node_id, text)
         table = json.dumps(report.contents(done), indent=1, allow_nan=False)
         return io.NodeOutput(sheet, drawn, table, ui=ui.PreviewText(text))

@@ -8,7 +8,7 @@ from ..dmap.errors import UserError
 from ..dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from .host.images import named_errors
 from .host.session import HostPrior
-from .schema import schema
+from .schema import Node, schema
 from .sockets import PriorSocket
 
 CATEGORY = "DMAP/priors"
@@ -21,7 +21,7 @@ def _output() -> io.Output:
     )
 
 
-class DMAPMixPriors(io.ComfyNode):
+class DMAPMixPriors(Node):
     """Several priors as one."""
 
     NAME = "DMAP Mix Priors"
@@ -73,7 +73,7 @@ class DMAPMixPriors(io.ComfyNode):
         return io.NodeOutput(HostPrior.of(mixed, *priors.values()))
 
 
-class DMAPMultiScalePrior(io.ComfyNode):
+class DMAPMultiScalePrior(Node):
     """One prior at several sizes of the image."""
 
     NAME = "DMAP Multi-Scale Prior"
@@ -110,7 +110,7 @@ class DMAPMultiScalePrior(io.ComfyNode):
             return io.NodeOutput(HostPrior.of(MultiScalePrior(prior.prior, factors), prior))
 
 
-class DMAPRobustPrior(io.ComfyNode):
+class DMAPRobustPrior(Node):
     """One prior averaged over small changes of the image."""
 
     NAME = "DMAP Robust Prior"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.settings import Settings
 from .host import checks, images, picture, session
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PathSocket
 
 NODE = "DMAP Decode"
@@ -21,7 +21,7 @@ NEEDED = (
 )
 
 
-class DMAPDecode(io.ComfyNode):
+class DMAPDecode(Node):
     """Samples a path, decodes it, and finishes the picture."""
 
     @classmethod
@@ -29,7 +29,7 @@ class DMAPDecode(io.ComfyNode):
         return schema(
             node_id="DMAPDecode",
             display_name=NODE,
-            search_aliases=["restored image", "strength", "colour transfer"],
+            search_aliases=["strength", "colour transfer"],
             description="Walks a path from its noise latent to the image and finishes it: strength, colour, mask, "
             "alpha. Changing these does not repeat the ascent.",
             inputs=_inputs(),
@@ -60,22 +60,26 @@ class DMAPDecode(io.ComfyNode):
             settings = Settings(change=strength, colour=colour, added_detail=detail)
         if photograph is not None:
             picture.reference(photograph, path, vae, NODE, socket="photograph")
-            path = picture.with_photograph(path, photograph, vae, NODE)
+            path = picture.with_photograph(path, photograph, vae, NODE, "photograph")
+        path = picture.with_latent_mask(path, vae, NODE)
         share = path.path.detail
         needs_detail = detail > 0 or (share is not None and bool((share > 0).any()))
         if needs_detail and path.path.photograph is None:
             raise UserError(f"{NODE}, detail: {NEEDED}")
         where = picture.mask_for(detail_mask, path, vae, NODE, "detail_mask")
+        # An ascent has compared the photograph with its latent already.
+        said: list[str] = []
+        tell = said.append if photograph is not None or path.path.start is None else None
         progress = images.Progress(1)
 
         def body(host: session.Session) -> tuple[Tensor, Tensor]:
             with images.named_errors(NODE):
-                result, latent = restoration.finish(host.model, path.path, settings, where)
+                result, latent = restoration.finish(host.model, path.path, settings, where, tell)
             progress.update(1, result)
             return images.to_image_socket(result), host.to_vae(latent).cpu()
 
         shown, latent = session.run(path.model, path.positive, session.path_latent(path), body, vae=vae)
-        return io.NodeOutput(shown, {"samples": latent})
+        return io.NodeOutput(shown, {"samples": latent}, ui=ui.PreviewText("\n".join(said)) if said else None)
 
 
 def _inputs() -> list[io.Input]:

@@ -7,7 +7,8 @@ from comfy_api.latest import io
 
 from ..dmap.degradations import JPEG, Composed, Degradation, Downscale, GaussianBlur, Inpaint, MotionBlur
 from .host.images import named_errors
-from .schema import schema
+from .host.picture import mask_values
+from .schema import Node, schema
 from .sockets import DegradationSocket
 
 CATEGORY = "DMAP/degradation"
@@ -37,7 +38,7 @@ def _schema(cls: type[_DegradationNode], description: str, aliases: list[str], *
     )
 
 
-class _DegradationNode(io.ComfyNode):
+class _DegradationNode(Node):
     NAME = ""
 
     @classmethod
@@ -165,5 +166,4 @@ class DMAPDegradationInpaint(_DegradationNode):
     @classmethod
     def execute(cls, mask: torch.Tensor, before: Degradation | None = None) -> io.NodeOutput:
         with named_errors(cls.NAME):
-            values = mask.clone().float().clamp(0, 1)
-            return cls.after(Inpaint(values.reshape(-1, 1, *values.shape[-2:])), before)
+            return cls.after(Inpaint(mask_values(mask, cls.NAME, "mask")), before)

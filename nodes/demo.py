@@ -5,10 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .host import models
-from .schema import schema
+from .schema import Node, schema
 
 
-class DMAPLoadDemoModels(io.ComfyNode):
+class DMAPLoadDemoModels(Node):
     """Loads the shipped denoiser and autoencoder as the host's own objects."""
 
     @classmethod

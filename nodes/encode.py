@@ -10,12 +10,12 @@ from comfy_api.latest import io
 
 from ..dmap.image.photograph import Photograph
 from .host import checks, features, images, picture
-from .schema import schema
+from .schema import Node, schema
 
 NODE = "DMAP Encode Photo"
 
 
-class DMAPEncode(io.ComfyNode):
+class DMAPEncode(Node):
     """Encodes without cropping; the photograph itself travels with the latent."""
 
     @classmethod
@@ -65,7 +65,7 @@ class DMAPEncode(io.ComfyNode):
         # Of a VAE for videos a batch would be the frames of one.
         parts = torch.split(socket, 1) if features.encodes_frames(vae) else (socket,)
         samples = torch.cat([_encoded(part, vae, tile) for part in parts])
-        return io.NodeOutput({"samples": samples, **beside})
+        return io.NodeOutput({"samples": samples, picture.ENCODED: picture.stands_for(samples), **beside})
 
 
 def _encoded(pixels: torch.Tensor, vae: Any, tile: int) -> torch.Tensor:

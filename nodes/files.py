@@ -8,15 +8,15 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..dmap.errors import UserError
-from ..dmap.image.tiles import tiled_denoiser
 from ..dmap.method.path import LatentPath
-from ..dmap.method.solvers import make_solver, round_trip_error
+from ..dmap.output import keep
 from .host import checks, families, features, files, images, picture, session
-from .schema import schema, widget
+from .invert import round_trip
+from .schema import Node, listed, never_raises, schema, widget
 from .sockets import PathSocket
 
 
-class DMAPSavePath(io.ComfyNode):
+class DMAPSavePath(Node):
     """Writes a path into the output folder."""
 
     @classmethod
@@ -41,12 +41,14 @@ class DMAPSavePath(io.ComfyNode):
 
     @classmethod
     def execute(cls, path: session.HostPath, filename_prefix: str) -> io.NodeOutput:
-        file = files.new_output_file(filename_prefix)
-        path.path.save(file)
-        return io.NodeOutput(ui=ui.PreviewText(f"saved as {file.name}"))
+        with images.named_errors("DMAP Save Path"):
+            file = files.new_output_file(filename_prefix)
+        said: list[str] = []
+        place = keep(path.path.save, file, said.append)
+        return io.NodeOutput(ui=ui.PreviewText(said[0] if said else f"saved as {place.name}"))
 
 
-class DMAPLoadPath(io.ComfyNode):
+class DMAPLoadPath(Node):
     """Reads a path that DMAP Save Path wrote."""
 
     NAME = "DMAP Load Path"
@@ -60,7 +62,9 @@ class DMAPLoadPath(io.ComfyNode):
             description="Loads a path saved before, to continue its ascent with DMAP Optimize or to decode it. Connect "
             "the model and conditioning that it was made with; others are refused.",
             inputs=[
-                io.Combo.Input("file", options=files.saved_files(), tooltip="A path in the output or input folder."),
+                io.Combo.Input(
+                    "file", options=listed(files.saved_files), tooltip="A path in the output or input folder."
+                ),
                 io.Model.Input("model", tooltip="The diffusion model that inverted the photograph."),
                 io.Conditioning.Input("positive", tooltip="The conditioning it was inverted with."),
                 widget(
@@ -76,7 +80,8 @@ class DMAPLoadPath(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, **_: Any) -> float:
+    @never_raises(0.0)
+    def fingerprint_inputs(cls, file: str = "", **_: Any) -> float:
         """Changes when the file is written anew under its old name."""
         return files.written(file)
 
@@ -98,7 +103,7 @@ class DMAPLoadPath(io.ComfyNode):
                 f"{_facts(form.latent_channels, flow, float(table[-1]))}; connect the model that made the path"
             )
         found = session.HostPath(path, model, positive)
-        off = _round_trip(found)
+        off = round_trip(found, cls.NAME)
         if not off <= max_error:
             raise UserError(
                 f"{cls.NAME}, max_error: with this model and conditioning the path misses its photograph's latent by "
@@ -110,16 +115,3 @@ class DMAPLoadPath(io.ComfyNode):
 
 def _facts(channels: int, flow: bool, noise: float) -> str:
     return f"{channels} channels and {'times of a flow' if flow else 'noise'} up to {noise:.3g}"
-
-
-def _round_trip(found: session.HostPath) -> float:
-    """Largest relative error in the batch of sampling the inverted photograph again."""
-    start, ratio = found.path.at(0.0), features.pixels_per_position(found.model)
-    tile, overlap = start.layout.tile // ratio, start.layout.overlap // ratio
-
-    def body(host: session.Session) -> float:
-        denoise = tiled_denoiser(host.model.denoise, tile, overlap)
-        return float(round_trip_error(make_solver(start.solver), denoise, start.to(host.model.device)).max())
-
-    with images.named_errors(DMAPLoadPath.NAME):
-        return session.run(found.model, found.positive, session.path_latent(found), body)

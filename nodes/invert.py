@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,15 +12,15 @@ from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
-from .host import checks, families, features, images, picture, session
+from .host import checks, families, images, picture, session
 from .preset import CUSTOM, preset_input, with_preset
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PathSocket, TilesSocket
 
 NODE = "DMAP Invert"
 
 
-class DMAPInvert(io.ComfyNode):
+class DMAPInvert(Node):
     """Inverts a clean latent along the model's probability-flow ODE."""
 
     @classmethod
@@ -27,7 +28,7 @@ class DMAPInvert(io.ComfyNode):
         return schema(
             node_id="DMAPInvert",
             display_name=NODE,
-            search_aliases=["inversion", "restore photo", "noise latent"],
+            search_aliases=["inversion", "noise latent"],
             description="Walks a photograph's latent back into the model's noise, so exactly that the way forward "
             "returns it. The result is the starting point of DMAP Optimize.",
             inputs=[
@@ -42,7 +43,7 @@ class DMAPInvert(io.ComfyNode):
                     "positive",
                     tooltip="Text conditioning of the model; an empty text is the usual choice. Guidance is always 1.",
                 ),
-                *(widget(name) for name in ("solver", "steps", "strength", "max_error")),
+                *(widget(name, optional=True) for name in ("solver", "steps", "strength", "max_error")),
                 TilesSocket.Input(
                     "tiles",
                     optional=True,
@@ -70,36 +71,66 @@ class DMAPInvert(io.ComfyNode):
         model: Any,
         latent: dict[str, Any],
         positive: list[Any],
-        solver: str,
-        steps: int,
-        strength: float,
-        max_error: float,
+        solver: str | None = None,
+        steps: int | None = None,
+        strength: float | None = None,
+        max_error: float | None = None,
         tiles: Layout | None = None,
         preset: str = CUSTOM,
     ) -> io.NodeOutput:
         with images.named_errors(NODE):
-            settings = with_preset(preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error)
+            settings, said = with_preset(
+                preset, "invert", solver=solver, steps=steps, strength=strength, max_error=max_error
+            )
         checks.check_model(model, NODE)
         checks.check_conditioning(model, positive, NODE)
-        samples, ratio = _check_latent(latent, model), features.pixels_per_position(model)
-        photograph, base = picture.photograph_of(latent, samples, ratio), Layout() if tiles is None else tiles
+        samples = _check_latent(latent, model)
+        photograph, dropped = picture.photograph_of(latent, samples)
+        mask, base = picture.latent_mask(latent, len(samples), NODE), Layout() if tiles is None else tiles
         layout = base if photograph is None else photograph.layout(base.tile, base.overlap)
         if layout.tile:
             checks.check_tiles(positive, NODE)
         progress = images.Progress(1)
 
-        def body(host: session.Session) -> tuple[LatentPath, float]:
+        def body(host: session.Session) -> LatentPath:
             with images.named_errors(NODE):
-                path, error = restoration.invert(host.model, host.latent, settings, photograph, layout, progress.of)
-            return path.to("cpu"), error
+                path, _ = restoration.invert(
+                    host.model, host.latent, settings, photograph, layout, progress.of, measured=False
+                )
+            return replace(path.to("cpu"), mask=mask)
 
-        path, off = session.run(model, positive, samples, body)
-        text = "\n".join([*families.notes(model, positive), f"round-trip error {off:.1e}"])
-        return io.NodeOutput(session.HostPath(path, model, positive), off, ui=ui.PreviewText(text))
+        inverted = session.run(model, positive, samples, body)
+        path = session.HostPath(inverted, model, positive, preset, settings)
+        off = round_trip(path, NODE)
+        with images.named_errors(NODE):
+            restoration.check_round_trip(off, settings.max_error)
+        kept = None if mask is None else "the picture may change where the latent's noise mask is, and only there"
+        lines = [
+            *families.notes(model, positive),
+            f"round-trip error {off:.1e}",
+            *said,
+            *(line for line in (dropped, kept) if line is not None),
+        ]
+        return io.NodeOutput(path, off, ui=ui.PreviewText("\n".join(lines)))
+
+
+def round_trip(found: session.HostPath, node: str) -> float:
+    """Largest relative error of a path's round trip, in a session of its own: the way it will be decoded.
+
+    What a host's object remembers of one walk, it would hide from a check in the same session.
+    """
+    path = found.path.at(0.0)
+
+    def body(host: session.Session) -> float:
+        with images.named_errors(node):
+            return restoration.round_trip(host.model, path)
+
+    return session.run(found.model, found.positive, session.path_latent(found), body)
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
-    samples, wanted = latent["samples"], model.model.latent_format.latent_channels
+    samples = latent.get("samples") if isinstance(latent, dict) else None
+    wanted = model.model.latent_format.latent_channels
     if isinstance(samples, torch.Tensor) and samples.ndim == 5 and samples.shape[2] == 1:
         samples = families.without_frames(samples)  # young hosts hand pictures on as videos of one frame
     if not isinstance(samples, torch.Tensor) or samples.ndim != 4:
@@ -111,4 +142,9 @@ def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:
         )
     if not torch.isfinite(samples).all():
         raise UserError(f"{NODE}, socket 'latent': it holds NaN or infinite values; check the photograph and the VAE")
+    if not samples.any():
+        raise UserError(
+            f"{NODE}, socket 'latent': it is empty (all values are 0), as Empty Latent Image makes it; connect the "
+            "photograph by DMAP Encode Photo"
+        )
     return samples

@@ -15,8 +15,8 @@ from ..dmap.settings import Settings
 from . import climb
 from .host import checks, images, picture, session
 from .options import HostRegion, HostSafeguards
-from .preset import CUSTOM, preset_input, with_preset
-from .schema import schema, widget
+from .preset import CUSTOM, partner, preset_input, with_preset
+from .schema import Node, never_raises, schema, widget
 from .sockets import DegradationSocket, PathSocket, PriorSocket, RegionsSocket, SafeguardsSocket, TraceSocket
 
 NODE = "DMAP Optimize"
@@ -26,7 +26,7 @@ FIRST = (
 """Settings in the order of the widgets before the seed: an interface of saved workflows."""
 
 
-class DMAPOptimize(io.ComfyNode):
+class DMAPOptimize(Node):
     """Raises the prior's score of the decoded image while it stays faithful to the photograph."""
 
     @classmethod
@@ -34,7 +34,17 @@ class DMAPOptimize(io.ComfyNode):
         return schema(
             node_id="DMAPOptimize",
             display_name=NODE,
-            search_aliases=["restore photo", "enhance", "MAP", "optimise"],
+            search_aliases=[
+                "restore",
+                "denoise",
+                "upscale",
+                "enhance",
+                "restore photo",
+                "deblur",
+                "repair",
+                "optimise",
+                "MAP",
+            ],
             description="Restores a photograph: takes away noise, blur and JPEG blocks, by raising a quality score "
             "while the picture stays faithful. Climbs prior_weight x quality - fidelity_weight x distance in the "
             "noise latent and keeps the best image. If you interrupt it, the graph goes on with the best so far, "
@@ -52,6 +62,7 @@ class DMAPOptimize(io.ComfyNode):
         )
 
     @classmethod
+    @never_raises(0)
     def fingerprint_inputs(cls, **inputs: Any) -> int:
         """Changes after an interrupt, so that the host does not take what was rescued for the finished result."""
         return climb.interrupts(inputs)
@@ -63,23 +74,23 @@ class DMAPOptimize(io.ComfyNode):
         vae: Any,
         prior: session.HostPrior,
         image: torch.Tensor,
-        iterations: int,
-        prior_weight: float,
-        fidelity: str,
-        fidelity_weight: float,
-        rule: str,
-        step_size: float,
-        target_score: float,
-        shift: int,
-        seed: int,
+        iterations: int | None = None,
+        prior_weight: float | None = None,
+        fidelity: str | None = None,
+        fidelity_weight: float | None = None,
+        rule: str | None = None,
+        step_size: float | None = None,
+        target_score: float | None = None,
+        shift: int | None = None,
+        seed: int = Settings.seed,
         mask: torch.Tensor | None = None,
         degradation: Degradation | None = None,
         regions: tuple[HostRegion, ...] = (),
         safeguards: HostSafeguards | None = None,
         feather: int = Settings.feather,
         preset: str = CUSTOM,
-        gradient: str = Settings.gradient,
-        detail: str = Settings.detail,
+        gradient: str | None = None,
+        detail: str | None = None,
         scale: str = "absolute",  # graphs from before version 0.2 do not say
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
@@ -90,9 +101,11 @@ class DMAPOptimize(io.ComfyNode):
             "shift": shift, "seed": seed, "gradient": gradient, "detail": detail, "scale": scale,
         }  # fmt: skip
         with images.named_errors(NODE):
-            settings = with_preset(preset, "ascend", feather=feather, **widgets)
+            settings, said = with_preset(preset, "ascend", feather=feather, **widgets)
+        said += partner(preset, settings, path.preset, path.settings)
         observed = picture.reference(image, path, vae, NODE, degradation)
         path = path if path.path.photograph is not None else picture.with_photograph(path, image, vae, NODE)
+        path = picture.with_latent_mask(path, vae, NODE)
         path = picture.with_mask(path, picture.mask_for(mask, path, vae, NODE), settings.feather, NODE)
         path = picture.with_holes(path, degradation, vae)
         problem = climb.Problem(path, observed, prior, degradation, regions or (), safeguards)
@@ -102,6 +115,7 @@ class DMAPOptimize(io.ComfyNode):
             with images.named_errors(NODE):
                 ascent = climb.prepare(problem, host, vae, NODE, settings)
                 logging.info("%s: %s", NODE, ascent.trace.memory)
+                ascent.trace.notes += said
                 if ascent.trace.notes:
                     images.show_text(cls.hidden.unique_id, "\n".join(ascent.trace.notes))
                 finished = climb.run(ascent, progress, cls.hidden.unique_id)
@@ -130,8 +144,9 @@ def _inputs() -> list[io.Input]:
         io.Image.Input(
             "image", tooltip="The photograph itself, to which the result stays faithful; its alpha is kept."
         ),
-        *(widget(name) for name in FIRST),
-        widget("seed", control_after_generate=True),
+        *(widget(name, optional=True) for name in FIRST),
+        # Not "randomize", the browser's choice for True: each run would repeat the ascent, though little changes.
+        widget("seed", optional=True, control_after_generate="fixed"),
         io.Mask.Input(
             "mask",
             optional=True,
@@ -154,5 +169,5 @@ def _inputs() -> list[io.Input]:
         preset_input("ascend"),
         widget("gradient", optional=True),
         widget("detail", optional=True),
-        widget("scale", optional=True),
+        widget("scale", optional=True, before="absolute"),
     ]

@@ -12,7 +12,7 @@ from ..dmap.image.layout import Layout
 from ..dmap.restoration import Safeguards
 from .host.images import named_errors
 from .host.session import HostPrior
-from .schema import schema, widget
+from .schema import Node, schema, widget
 from .sockets import PriorSocket, RegionsSocket, SafeguardsSocket, TilesSocket
 
 CATEGORY = "DMAP/options"
@@ -35,7 +35,7 @@ class HostSafeguards:
     judge: HostPrior | None
 
 
-class DMAPRegion(io.ComfyNode):
+class DMAPRegion(Node):
     """A part of the picture with its own weight or quality model."""
 
     NAME = "DMAP Region"
@@ -80,7 +80,7 @@ class DMAPRegion(io.ComfyNode):
         return io.NodeOutput((*(regions or ()), HostRegion(mask, prior_weight, prior)))
 
 
-class DMAPSafeguards(io.ComfyNode):
+class DMAPSafeguards(Node):
     """Against results that please the quality model and nobody else."""
 
     NAME = "DMAP Safeguards"
@@ -156,7 +156,7 @@ class DMAPSafeguards(io.ComfyNode):
         return io.NodeOutput(HostSafeguards(safeguards, judge))
 
 
-class DMAPTiles(io.ComfyNode):
+class DMAPTiles(Node):
     """Large pictures in little memory."""
 
     NAME = "DMAP Tiles"

@@ -7,11 +7,11 @@ from comfy_api.latest import io
 from ..dmap.image.plot import plot_trace
 from ..dmap.method.trace import Trace
 from .host import images
-from .schema import schema
+from .schema import Node, schema
 from .sockets import TraceSocket
 
 
-class DMAPPlotTrace(io.ComfyNode):
+class DMAPPlotTrace(Node):
     """Draws a trace."""
 
     @classmethod

@@ -1,7 +1,12 @@
-"""The preset widget: in the browser web/presets.js sets the other widgets by it, without one the node does."""
+"""The preset widget: in the browser web/presets.js sets the other widgets by it, without one the node does.
+
+A value that is sent wins over the preset, whoever sent it: the browser's widget, a link, a widget of a subgraph around
+it, or a program. What is left out is the preset's; that is why these widgets are optional.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from comfy_api.latest import io
@@ -28,12 +33,41 @@ def preset_input(stage: str) -> io.Input:
     return widget
 
 
-def with_preset(name: str, stage: str, **widgets: Any) -> Settings:
-    """The widgets' values, replaced by those that the preset names.
+def with_preset(name: str, stage: str, **widgets: Any) -> tuple[Settings, list[str]]:
+    """The widgets' values, and for those that are None the preset's, or the defaults.
+
+    Returns:
+        The settings, and what is to be said of a preset of which some values do not count.
 
     Raises:
         UserError: for an unknown preset, or a value out of range.
     """
     if name != CUSTOM and name not in PRESETS:
         raise UserError(f"preset: got {name!r}, choose one of {', '.join([CUSTOM, *PRESETS])}")
-    return Settings(**widgets if name == CUSTOM else {**widgets, **PRESETS[name].values(stage)})
+    sent = {key: value for key, value in widgets.items() if value is not None}
+    preset = {} if name == CUSTOM else PRESETS[name].values(stage)
+    settings = Settings(**{**preset, **sent})
+    return settings, _said(name, preset, vars(settings), "are set otherwise here, and that counts")
+
+
+def _said(name: str, preset: Mapping[str, Any], used: Mapping[str, Any], words: str) -> list[str]:
+    others = [f"{key} {used[key]}" for key, value in preset.items() if used[key] != value]
+    return [f"preset {name!r}: {', '.join(others)} {words}"] if others else []
+
+
+def partner(name: str, settings: Settings, upstream: str, inverted: Settings | None) -> list[str]:
+    """What DMAP Optimize has to say if a preset has not reached both nodes, as from inside of a subgraph.
+
+    Args:
+        name, settings: of DMAP Optimize.
+        upstream: the preset of the DMAP Invert that made its path.
+        inverted: that node's settings; None if they are not known.
+    """
+    if name != CUSTOM and inverted is not None:
+        words = "at DMAP Invert; choose the preset there as well"
+        return _said(name, PRESETS[name].values("invert"), vars(inverted), words)
+    untouched = settings.of("ascend") == Settings(seed=settings.seed, feather=settings.feather).of("ascend")
+    if upstream in PRESETS and name == CUSTOM and untouched:
+        words = "at this node, its defaults; choose the preset of DMAP Invert here as well"
+        return _said(upstream, PRESETS[upstream].values("ascend"), vars(settings), words)
+    return []

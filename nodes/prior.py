@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
-from ..dmap.priors import prior_names
+from ..dmap.priors import JUDGES, PRIORS, prior_names
 from .host import files, images, models
-from .schema import advanced, schema
+from .schema import Node, advanced, listed, never_raises, schema
 from .sockets import PriorSocket
 
 NODE = "DMAP Load IQA Prior"
 
 
-class DMAPLoadPrior(io.ComfyNode):
+class DMAPLoadPrior(Node):
     """Loads a no-reference image quality model as the prior."""
 
     @classmethod
@@ -25,7 +27,7 @@ class DMAPLoadPrior(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "name",
-                    options=prior_names(files.iqa_store()),
+                    options=listed(lambda: prior_names(files.iqa_store()), [*PRIORS, *JUDGES]),
                     default="dmap_quality",
                     tooltip="dmap_quality comes with this pack. Names that begin with pyiqa: need the package pyiqa "
                     "(noncommercial licence) and that model's weights; those at hand come first. Names that begin with "
@@ -71,7 +73,8 @@ class DMAPLoadPrior(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, name: str, **_: bool | float) -> float:
+    @never_raises(0.0)
+    def fingerprint_inputs(cls, name: str = "", **_: Any) -> float:
         """A prior file may change under the same name."""
         return files.changed(name)
 

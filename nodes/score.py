@@ -11,14 +11,14 @@ from comfy_api.latest import io, ui
 from ..dmap.errors import UserError
 from ..dmap.image.plot import plot_scores
 from .host import images, models, session
-from .schema import schema
+from .schema import Node, schema
 from .sockets import PriorSocket
 
 NODE = "DMAP Score Images"
 MOST = 4
 
 
-class DMAPScoreImages(io.ComfyNode):
+class DMAPScoreImages(Node):
     """Scores a batch by several quality models."""
 
     @classmethod

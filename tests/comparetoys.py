@@ -41,6 +41,9 @@ class PixelEngine:
             lambda u, _: u, lambda x: x, decode, table, 1, self.device, torch.nn.Identity(), room=lambda _: None
         )
 
+    def start(self, photograph: Tensor) -> str:
+        return ""
+
     def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
         schedule = Schedule(torch.tensor([1e-3, 0.0], dtype=torch.float64))
         known = Restorable(photograph)

@@ -94,7 +94,7 @@ def test_the_papers_configuration_is_reproducible_to_the_bit(photo: Path) -> Non
     [
         (["nothing.png", "OUT"], "no such file"),
         (["notes.txt", "OUT"], "cannot be read as a picture"),
-        (["IN", "OUT.tiff"], "must end in one of"),
+        (["IN", "OUT.gif"], "must end in one of"),
         (["IN", "missing/out.png"], "folder does not exist"),
         (["IN", "IN"], "exists already"),
         (["IN", "OUT", "--prior", "best"], "choose one of"),
@@ -111,7 +111,7 @@ def test_a_wrong_option_is_named_before_anything_is_written(
 ) -> None:
     monkeypatch.chdir(photo.parent)
     Path("notes.txt").write_text("no picture")
-    names = {"IN": "in.png", "OUT": "out.png", "OUT.tiff": "out.tiff"}
+    names = {"IN": "in.png", "OUT": "out.png", "OUT.gif": "out.gif"}
     before = photo.read_bytes()
     assert main(["restore", *(names.get(word, word) for word in change)]) == 2
     error = capsys.readouterr().err

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_compare_folder import contents
 from weighttoys import CNNIQA, cnniqa_weights, pin
 
+from dmap.batch import Report
 from dmap.cli import main
 from dmap.compare import results
 from dmap.compare.folder import Folder
+from dmap.compare.work import Cells, CellTask
 from toys import photograph
 
 
@@ -41,6 +44,36 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert np.isfinite(results.load(Folder(out)).gains[..., 2]).all()
     assert main([*command, "--priors", "dmap_nss", "dmap_spectrum"]) == 0
     assert "2 of 2 results are there already" in capsys.readouterr().out
+
+
+def test_processes_make_the_same_cells_as_one_and_go_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images, scores and searches are equal, half of them made by another run."""
+    photos, alone, shared = (tmp_path / name for name in ("photos", "alone", "shared"))
+    photos.mkdir()
+    for seed in range(2):
+        array = photograph(1, 64, seed)[0].mul(255).byte().permute(1, 2, 0).numpy()
+        Image.fromarray(array).save(photos / f"{seed}.png")
+    options = ["--size", "64", "--iterations", "1", "--steps", "1", "--searches", "2", "--shift", "0", "--threads", "1"]
+    options += ["--degradations", "none", "noise", "--priors", "dmap_nss", "dmap_spectrum"]
+    assert main(["compare", "--photos", str(photos), "--out", str(alone), *options]) == 0
+    asked: list[int] = []
+    optimise = Cells._optimise
+
+    def stopped(work: Cells, task: CellTask, report: Report) -> None:
+        asked.append(1)
+        if len(asked) > 3:
+            raise KeyboardInterrupt
+        optimise(work, task, report)
+
+    monkeypatch.setattr(Cells, "_optimise", stopped)
+    assert main(["compare", "--photos", str(photos), "--out", str(shared), *options]) == 130
+    assert len(list((shared / "cells").iterdir())) == 3
+    monkeypatch.undo()
+    assert main(["compare", "--photos", str(photos), "--out", str(shared), *options, "--jobs", "2"]) == 0
+    assert contents(shared) == contents(alone)
+    assert len(list((shared / "cells").iterdir())) == 8
 
 
 def test_a_model_of_the_catalogue_with_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,20 @@ FORBIDDEN = {
     "dmap/priors": ("dmap.cli", "dmap.compare", "dmap.method", "dmap.memory", "dmap.image"),
     "dmap/degradations": ("dmap.cli", "dmap.compare", "dmap.models", "dmap.method", "dmap.priors"),
     "dmap/models": ("dmap.cli", "dmap.compare", "dmap.priors", "dmap.image"),
-    "dmap/compare": ("dmap.cli",),
+    "dmap/batch": (
+        "dmap.cli",
+        "dmap.compare",
+        "dmap.folders",
+        "dmap.image",
+        "dmap.method",
+        "dmap.memory",
+        "dmap.models",
+        "dmap.priors",
+        "dmap.restoration",
+        "PIL",
+    ),
+    "dmap/folders": ("dmap.cli", "dmap.compare"),
+    "dmap/compare": ("dmap.cli", "dmap.folders"),
     "nodes": ("dmap.cli", *TOOLKITS),
 }
 """Of a folder, subfolders included: modules that nothing in it imports."""

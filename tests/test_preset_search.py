@@ -18,7 +18,7 @@ from toys import photograph
 
 
 def test_every_preset_is_searched_but_the_defaults_and_the_papers() -> None:
-    assert set(presets.CASES) == set(PRESETS) - {"default", "paper", "dmap_guide", "hybrid prior"}
+    assert set(presets.CASES) == set(PRESETS) - {"default", "paper"}
 
 
 @pytest.mark.parametrize("name", list(presets.CASES))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from dmap.image.files import to_tensor
+from dmap.image.files import FORMATS, to_tensor
 from dmap.method.fidelity import fidelity
 from dmap.priors import load_prior
 from dmap.priors.pyiqa_adapter import build
@@ -34,7 +34,7 @@ TITLES = {"Restored": "restored.png", "Trace": "trace.png"}
 
 def pixels(file: Path) -> torch.Tensor:
     """A picture as (1, 3, h, w) in [0, 1]."""
-    with Image.open(file) as image:
+    with Image.open(file, formats=FORMATS) as image:
         return to_tensor(image)[None].float() / 255
 
 

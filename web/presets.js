@@ -41,8 +41,8 @@ function partners(node) {
 
 function say(node, name) {
   const detail =
-    `The preset "${name}" is set on ${node.title} only: the DMAP node that its path leads to is in another graph, or its ` +
-    "preset comes by a link. Choose the same preset there.";
+    `The preset "${name}" is set on ${node.title} only. The DMAP node at the other end of its path is in another graph, or ` +
+    "has its preset by a link: choose the same preset there.";
   app.extensionManager?.toast?.add({ severity: "warn", summary: "DMAP", detail, life: 10000 });
 }
 

@@ -1,24 +1,23 @@
 // The templates' sample photographs: a template that shows one brings it along, for in a fresh installation the host's
 // input folder has none of them, and Load Image would be red. Nothing that is there already is replaced.
 import { app } from "../../scripts/app.js";
-import { api } from "../../scripts/api.js";
 
 const isSample = (name) => /^dmap_(old_)?sample(_[a-z]+)?\.(png|jpg)$/.test(name);
 // .../extensions/<the pack's folder>/samples.js
 const PACK = new URL(".", import.meta.url).pathname.split("/").filter(Boolean).at(-1);
 
 async function offered() {
-  const definition = await (await api.fetchApi("/object_info/LoadImage")).json();
+  const definition = await (await app.api.fetchApi("/object_info/LoadImage")).json();
   const [kind, options] = definition.LoadImage.input.required.image;
   return Array.isArray(kind) ? kind : options.options;
 }
 
 async function bring(name) {
-  const file = await api.fetchApi(`/workflow_templates/${PACK}/${name}`);
+  const file = await app.api.fetchApi(`/workflow_templates/${PACK}/${name}`);
   if (!file.ok) throw new Error(`${name}: ${file.status}`);
   const form = new FormData();
   form.append("image", new File([await file.blob()], name));
-  const answer = await api.fetchApi("/upload/image", { method: "POST", body: form });
+  const answer = await app.api.fetchApi("/upload/image", { method: "POST", body: form });
   if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
 }
 

@@ -79,8 +79,9 @@ app.registerExtension({
       const values = data?.widgets_values;
       if (this.dmapOrder && Array.isArray(values)) {
         for (const [index, [name, standard]] of this.dmapOrder.entries()) {
+          const before = inputs[name]?.[1]?.dmap_before;
           const widget = this.widgets.find((candidate) => candidate.name === name);
-          const value = data.widgets_values_named?.[name] ?? values[index] ?? standard;
+          const value = data.widgets_values_named?.[name] ?? values[index] ?? before ?? standard;
           if (widget && widget.value !== value) widget.value = value;
         }
       }

@@ -171,7 +171,7 @@ class Queue:
         if not ready:
             self._stillborn += 1
             if self._stillborn > LIVES:
-                raise LostError(f"workers end before they can begin ({how}); is there memory for so many? Lower --jobs")
+                raise LostError(f"workers end before they can begin ({how}); is there memory for them? Lower --jobs")
         if numbered is None:
             return None
         number, task = numbered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -44,13 +45,20 @@ class RayActors:
             return False
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anybody
         further: dict[str, Any] = {}
+        path = os.environ.get("PYTHONPATH")
         if self.address == "local":
+            os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 is for clusters that serve many
             further = {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": self.jobs or None}
+            os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # its workers find what this process finds
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **further)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"--ray: no cluster answers at {self.address!r} ({reason}); see 'ray status'") from error
+        finally:
+            if self.address == "local":
+                del os.environ["PYTHONPATH"]
+                os.environ.update({} if path is None else {"PYTHONPATH": path})
         return True
 
     def run(self, recipe: Recipe, tasks: Sequence[Any], watch: Watch | None = None) -> Generator[Outcome, None, None]:
@@ -84,7 +92,8 @@ class RayActors:
                     found = ray.get(done)
                 except ray.exceptions.RayActorError as error:
                     actors.remove(actor)
-                    outcome = queue.lost(numbered, actor in ready, str(error).splitlines()[0])
+                    reason = str(error).strip().splitlines()[-1].strip()[:200]
+                    outcome = queue.lost(numbered, actor in ready, reason)
                     if outcome is not None:
                         yield outcome
                     if queue:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import UserError
-from . import compare, convert_weights, fit_maps, measure_priors, propose, rank, report, restore, study
+from ..output import stoppable
+from . import common, compare, convert_weights, fit_maps, measure_priors, propose, rank, report, restore, study
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C."""
+"""Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C.
+
+A signal that ends the program gives 128 + its number: 143 for SIGTERM, 129 for SIGHUP."""
 
 
 class Command(Protocol):
@@ -45,23 +49,28 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         sub = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)
         command.add_arguments(sub)
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         sub.set_defaults(run=command.run)
     return result
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be Unicode
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
-        code: int = options.run(options)
+        with stoppable():
+            code: int = options.run(options)
     except (UserError, OSError) as error:
         if options.debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        common.say("interrupted")
+        return getattr(stop, "code", INTERRUPTED)
     except (ArithmeticError, MemoryError) as error:
         if options.debug:
             traceback.print_exc()

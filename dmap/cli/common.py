@@ -5,23 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import torch
 
+from .. import output
 from ..batch import Executor, Place, Processes, RayActors, Serial
-from ..errors import UserError
+from ..errors import UserError, number_between
 from ..image.files import WRITABLE
 from ..models.choice import DTYPES, ModelChoice
 
-TERMINATED = 128 + signal.SIGTERM
-"""Exit code after SIGTERM, as shells give it."""
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a seed that generators do not take."""
+    number_between("--seed", seed, 0, 2**63 - 1, "0 is the default", whole=True)
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,27 +94,6 @@ def executor_of(options: argparse.Namespace) -> Executor:
     return Processes([Place(device, threads) for device in devices])
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as a queueing system sends it before it kills."""
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """SIGTERM ends what is inside as Ctrl-C does, so that processes and files are put in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def device_of(name: str) -> torch.device:
     """The device of that name. Raises UserError if it cannot be used here."""
     try:
@@ -129,14 +107,15 @@ def device_of(name: str) -> torch.device:
 
 def check_output(file: Path, overwrite: bool) -> None:
     """Raise UserError if a picture cannot be written there, before any work is done."""
+    output.check_place(file, overwrite)
     if file.suffix.lower() not in WRITABLE:
         raise UserError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
-    if not file.absolute().parent.is_dir():
-        raise UserError(f"{file}: its folder does not exist; make it first")
-    if not os.access(file.absolute().parent, os.W_OK):
-        raise UserError(f"{file}: its folder is not writable")
-    if file.exists() and not overwrite:
-        raise UserError(f"{file}: it exists already; choose another name or add --overwrite")
+
+
+def say(*lines: str) -> None:
+    """Tell people on stderr; if nobody is there any more (a closed terminal), the work goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -165,8 +144,9 @@ class Progress:
         seconds = self.seconds_left(done)
         left = "" if seconds is None else f"  {_duration(seconds)} left"
         line = f"{self.label} {done}/{self.total}  {text}{left}"
-        print(f"\r{line}\x1b[K" if self.in_place else line, end="" if self.in_place else "\n", file=sys.stderr)
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # nobody may be there any more
+            print(f"\r{line}\x1b[K" if self.in_place else line, end="" if self.in_place else "\n", file=sys.stderr)
+            sys.stderr.flush()
 
     def seconds_left(self, done: int) -> float | None:
         """Seconds that the rest will take, if it goes on as so far; None as long as nothing is done."""
@@ -175,7 +155,7 @@ class Progress:
     def close(self) -> None:
         """End the line."""
         if self.in_place:
-            print(file=sys.stderr)
+            say("")
 
 
 def _duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import output
 from ..batch import Serial
 from ..compare import specs
 from ..compare.engine import ModelEngine
@@ -14,7 +15,6 @@ from ..compare.plan import Plan
 from ..compare.run import Comparison
 from ..compare.run import Progress as CellProgress
 from ..compare.work import CellRecipe
-from ..errors import UserError
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
@@ -102,9 +102,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 def run(options: argparse.Namespace) -> int:
     plan, folder = plan_of(options), Folder(options.out)
-    if options.count is not None and options.count < 1:
-        raise UserError(f"--count: got {options.count}, at least 1 is needed")
     folder.open(must_exist=False)
+    output.check_new_folder(options.out)
     fitted = None if options.maps is None else maps.read(options.maps)
     executor, choice = common.executor_of(options), common.model_of(options)
     # With other processes at work this one only knows the models by their weights, and needs no accelerator.
@@ -131,9 +130,10 @@ def run(options: argparse.Namespace) -> int:
             progress.update(state.done - comparison.finished, state.text)
 
     try:
-        with common.stoppable():
-            comparison.run(show, executor, None if isinstance(executor, Serial) else recipe)
+        comparison.run(show, executor, None if isinstance(executor, Serial) else recipe)
     finally:
         progress.close()
+    for warning in comparison.warnings():
+        print(warning)
     print(f"{options.out}: finished; 'python -m dmap report {options.out}' shows it")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import output
 from ..errors import UserError
 from ..priors.checkpoint import convert, converted_name
 
@@ -21,9 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    for file in options.files:
-        target = (options.out or file.parent) / converted_name(file)
+    targets = {file: (options.out or file.parent) / converted_name(file) for file in options.files}
+    written: dict[str, Path] = {}
+    for file, target in targets.items():
+        output.check_new_folder(target.parent)
+        output.check_distinct({str(file): file, "its result": target})
+        twin = written.setdefault(str(target.absolute()), file)
+        if twin is not file:
+            raise UserError(f"{file}: its result would be {target}, as that of {twin}; convert them into two folders")
         if target.exists() and not options.overwrite:
             raise UserError(f"{target}: it exists; give --overwrite to replace it")
+    for file, target in targets.items():
         print(f"{target}: {convert(file, target)} tensors")
     return 0

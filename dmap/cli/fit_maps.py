@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import output
 from ..compare import calibration, specs
 from ..compare.inputs import read_folder
 from ..errors import UserError
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    output.check_place(options.out)
+    common.check_seed(options.seed)
     device = common.device_of(options.device)
     found = maps.read(options.out) if options.out.exists() else {}
     photographs, skipped = read_folder(options.photos, options.size, 8, options.files, options.count)

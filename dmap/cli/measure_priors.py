@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from .. import output
 from ..priors import catalogue
 from ..priors.measure import measure_all
 from ..priors.page import markdown
@@ -28,9 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    output.check_distinct({"--results": options.results, "--page": options.page})
+    for file in (options.results, options.page):
+        if file is not None:
+            output.check_place(file)
     if not options.page_only:
         real = WeightStore((options.weights,) if options.weights else ())
         measure_all(options.metrics or catalogue.METRICS, options.results, print, real, options.sight)
     if options.page is not None:
-        options.page.write_text(markdown(catalogue.measured(options.results)), encoding="utf-8")
+        output.write_text(options.page, markdown(catalogue.measured(options.results)))
     return 0

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from .. import output
 from ..compare import mixture, parts, results, specs
 from ..compare.engine import ModelEngine
 from ..compare.folder import Folder
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if not _PLAIN.fullmatch(options.name):
         raise UserError(f"--name: got {options.name!r}; use letters, digits, - and _ only")
+    output.check_folder(options.out or options.comparison)
     found = results.load(Folder(options.comparison))
     proposal = mixture.propose(found, options.floor)
     words = ", ".join(f"{weight:.2f} {name}" for name, weight in proposal.parts)

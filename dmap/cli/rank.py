@@ -7,8 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .. import output
 from ..compare import parts, ranking, study, votes
-from ..errors import UserError
+from ..errors import number_between
+from . import common
 
 NAME = "rank"
 HELP = "Rank the models of a study by its observers' votes (Bradley-Terry and Thurstone, bootstrap intervals)."
@@ -26,10 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.samples < 2:
-        raise UserError(f"--samples: got {options.samples}, at least 2 are needed")
-    key = study.read_key(options.key)
+    common.check_seed(options.seed)
+    number_between("--samples", options.samples, 2, 100_000, "500 are usual", whole=True)
+    out = options.out or options.key.with_name(RANKING)
     files = [file for one in options.votes for file in (sorted(one.glob("*.json")) if one.is_dir() else [one])]
+    output.check_distinct({"KEY": options.key, "--out": out})
+    for file in files:
+        if file.name not in OTHERS:
+            output.check_distinct({"VOTES": file, "--out": out})
+    output.check_place(out)
+    key = study.read_key(options.key)
     observers, problems = votes.read((file for file in files if file.name not in OTHERS), key)
     for problem in problems:
         print(f"{problem.file}: {problem.text}{'' if problem.used else '; not used'}")
@@ -37,7 +45,6 @@ def run(options: argparse.Namespace) -> int:
     content: dict[str, Any] = {
         "study": key.id, "strategy": key.strategy, **found, "problems": [asdict(problem) for problem in problems],
     }  # fmt: skip
-    out = options.out or options.key.with_name(RANKING)
     parts.write("ranking", content, key.comparison, key.models_by_name, out)
     overall = found["overall"]
     print(found["verdict"])

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import torch
 
+from .. import output
 from ..batch import Shard
 from ..errors import UserError
 from ..folders import Event, Options, RestoreRecipe, find, restore_all
 from ..folders.listing import is_many
-from ..image.files import DEEP, WITHOUT_ALPHA, WRITABLE, read_photograph, write_picture
+from ..image.files import DEEP, WITHOUT_ALPHA, WRITABLE, About, read_photograph, write_picture
 from ..method.ascent import Ascent
+from ..models.diffusion import LatentDiffusion
 from ..restoration import DEFAULT_PRIOR, cleaned, finish, frozen_prior, invert, prepare
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
@@ -40,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where the result goes ({', '.join(WRITABLE)}); for many photographs a folder, which gets their folders "
         "and names and a report, report.jsonl. The same command goes on after a stop",
     )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results, and the file of --trace, that are there"
+    )
     common.add_model_arguments(parser)
     parser.add_argument("--prior", default=DEFAULT_PRIOR, help=f"quality model to climb (default: {DEFAULT_PRIOR})")
     parser.add_argument(
@@ -108,7 +112,7 @@ _FOR_MANY = ("jobs", "threads", "ray", "gpus", "shard", "batch", "format", "retr
 
 
 def run(options: argparse.Namespace) -> int:
-    with _named_options(), common.stoppable():
+    with _named_options():
         if is_many(options.input, options.output):
             return _many(options)
         given = [f"--{name.replace('_', '-')}" for name in _FOR_MANY if getattr(options, name) not in (None, False)]
@@ -138,7 +142,8 @@ def _many(options: argparse.Namespace) -> int:
     listing = find(options.input, out, "" if options.format is None else f".{options.format}")
     teller = _Json() if options.json else _Quiet() if options.quiet else _Words()
     try:
-        with contextlib.closing(teller):
+        # Libraries print too, such as Ray of actors that died: the standard output is for events alone.
+        with contextlib.closing(teller), contextlib.redirect_stdout(sys.stderr):
             found = restore_all(listing, out, recipe, executor, how, teller.tell)
     except UserError:
         raise
@@ -147,7 +152,7 @@ def _many(options: argparse.Namespace) -> int:
         return 1
     except KeyboardInterrupt as error:
         print("stopped; the photographs at hand are dropped, the same command goes on", file=sys.stderr)
-        return common.TERMINATED if isinstance(error, common.Terminated) else 130
+        return getattr(error, "code", 130)
     if not options.json:
         for file, reason in list(found.failed.items())[:NAMED]:
             print(f"failed: {file}: {reason.splitlines()[0]}", file=sys.stderr)
@@ -197,6 +202,7 @@ class _Json(_Quiet):
 
     def __init__(self) -> None:
         self._progress: common.Progress | None = None
+        self._output = sys.stdout
 
     def tell(self, event: Event) -> None:
         if self._progress is None and event.kind != "plan":
@@ -204,25 +210,25 @@ class _Json(_Quiet):
         if event.kind != "note":
             left = None if self._progress is None else self._progress.seconds_left(event.done)
             about = {name: value for name, value in vars(event).items() if name != "kind" and value not in ("", {})}
-            print(json.dumps({"event": event.kind, "seconds_left": left, **about}), flush=True)
+            print(json.dumps({"event": event.kind, "seconds_left": left, **about}), file=self._output, flush=True)
 
 
 def _one(options: argparse.Namespace) -> int:
     """Restore one file; returns the exit code."""
     source = options.input[0]
-    common.check_output(options.output, options.overwrite)
+    _check_places(options)
     settings = _settings(options)
     photograph, about = read_photograph(source)
     for note in about.notes:
-        print(f"{source}: {note}", file=sys.stderr)
+        common.say(f"{source}: {note}")
     if about.bits == 16 and options.output.suffix.lower() not in DEEP:
-        print(f"{options.output}: it holds 8 bits a channel of 16; .png and .tif keep them", file=sys.stderr)
+        common.say(f"{options.output}: it holds 8 bits a channel of 16; .png and .tif keep them")
     photograph, found = cleaned(photograph, settings)
     for note in found:
-        print(note, file=sys.stderr)
+        common.say(note)
     device = common.device_of(options.device)
     if photograph.alpha is not None and options.output.suffix.lower() in WITHOUT_ALPHA:
-        print(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it", file=sys.stderr)
+        common.say(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it")
     model = common.model_of(options).load(device)
     prior = frozen_prior(options.prior, device, () if options.weights is None else (options.weights,))
     photograph = photograph.to(device)
@@ -235,7 +241,7 @@ def _one(options: argparse.Namespace) -> int:
     before = list(ascent.trace.notes)
     detail = ascent.path.detail
     share = [] if detail is None else [f"detail: {float(detail[0]):.2f} of what the autoencoder lost"]
-    print(*share, ascent.trace.memory, *before, sep="\n", file=sys.stderr)
+    common.say(*share, ascent.trace.memory, *before)
     progress = common.Progress(settings.iterations + 1, "restoring")
 
     def show(state: Ascent) -> None:
@@ -243,23 +249,55 @@ def _one(options: argparse.Namespace) -> int:
         text = f"quality {row.prior[0]:.1f}, distance {row.fidelity[0]:.4f}"
         progress.update(row.iteration + 1, text)
 
-    code = 0
+    code, place = 0, options.output
     try:
         ascent.run(show)
     except (KeyboardInterrupt, FloatingPointError) as error:
         if ascent.image is None:
             raise
-        code = 130 if isinstance(error, KeyboardInterrupt) else 1
-        reason = "interrupted" if code == 130 else f"error: {error}"
-        print(f"\n{reason}; the best image so far is written", file=sys.stderr)
+        code = 1 if isinstance(error, FloatingPointError) else getattr(error, "code", 130)
+        reason = f"error: {error}" if code == 1 else "interrupted"
+        common.say(f"\n{reason}; the best image so far is written")
     finally:
         progress.close()
         if ascent.image is not None:
-            write_picture(finish(model, ascent.path, settings)[0], options.output, about)
-            if options.trace is not None:
-                options.trace.write_text(ascent.trace.to_json(), encoding="utf-8")
+            place = _write(model, ascent, settings, about, options)
+    if place != options.output:
+        code = code or 1
     for note in ascent.trace.notes[len(before) :]:
-        print(note, file=sys.stderr)
+        common.say(note)
     first, best = ascent.trace.rows[0], ascent.trace.rows[ascent.trace.best_iteration[0]]
-    print(f"{options.output}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
+    print(f"{place}: quality {first.prior[0]:.1f} -> {best.prior[0]:.1f}, distance {best.fidelity[0]:.4f}")
     return code
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Raise UserError unless results can be written, each to a file of its own."""
+    output.check_distinct(
+        {
+            "IN": Path(options.input[0]),
+            "--checkpoint": options.checkpoint,
+            "--weights": options.weights,
+            "OUT": options.output,
+            "--trace": options.trace,
+        }
+    )
+    common.check_output(options.output, options.overwrite)
+    if options.trace is not None:
+        output.check_place(options.trace, options.overwrite)
+
+
+def _write(
+    model: LatentDiffusion, ascent: Ascent, settings: Settings, about: About, options: argparse.Namespace
+) -> Path:
+    """Write what an ascent has reached, whatever ended it; returns where the picture is."""
+    assert ascent.image is not None
+    try:
+        image = finish(model, ascent.path, settings)[0]
+    except Exception as error:  # rather the picture as the ascent showed it than none
+        common.say(f"the last step failed ({error}); the picture is written without it")
+        image = ascent.image
+    place = output.keep(lambda file: write_picture(image, file, about), options.output, common.say)
+    if options.trace is not None:
+        output.keep(lambda file: output.write_text(file, ascent.trace.to_json()), options.trace, common.say)
+    return place

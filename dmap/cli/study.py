@@ -6,8 +6,11 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from .. import output
 from ..compare import parts, results, selection, simulation, study
 from ..compare.folder import Folder
+from ..errors import number_between
+from . import common
 
 NAME = "study"
 HELP = "Make a self-contained page on which people compare a comparison's outputs in pairs, blind."
@@ -51,8 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     folder = Folder(options.comparison)
-    found = results.load(folder)
     out = options.out or options.comparison / "study"
+    common.check_seed(options.seed)
+    number_between("--simulate", options.simulate, 0, 100_000, "200 show enough", whole=True)
+    output.check_new_folder(out)
+    for name in (study.PAGE, study.KEY, SIMULATION):
+        output.check_distinct({"--consent": Path(options.consent) if options.consent else None, "--out": out / name})
+    found = results.load(folder)
     asking = study.Asking(options.question, _text(options.consent), options.practice, options.ties, options.breaks)
     made = study.make(
         found, folder, out, options.pairs, options.catches, options.repeats, options.strategy, options.seed, asking

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..fingerprint import of_weights
+from ..fingerprint import digest, of_weights
 from ..image.photograph import Photograph
 from ..method.path import LatentPath
 from ..models.choice import ModelChoice
@@ -34,7 +34,12 @@ class ModelEngine:
     def __init__(self, choice: ModelChoice, device: torch.device | str = "cpu") -> None:
         self.model = choice.load(device)
         self.device = self.model.device
-        self.fingerprint = of_weights(self.model.modules)
+        # The same weights in another precision, or taken to predict something else, make other pixels.
+        self.fingerprint = digest([of_weights(self.model.modules), choice.dtype, choice.prediction])
+
+    def start(self, _: Tensor) -> str:
+        """Nothing: the plan says all of it."""
+        return ""
 
     def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
         """The inverted photograph (1, 3, h, w) in [0, 1]."""

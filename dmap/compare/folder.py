@@ -12,26 +12,20 @@ never taken for these; a folder can be extended by further models, photographs a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from .. import tensorfile
+from .. import jsonfile, tensorfile
 from ..errors import UserError
+from ..output import write_text
 
 FORMAT, VERSION = "dmap-comparison", 2
 INDEX = "comparison.json"
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file; a reader finds the old one or the whole new one, never a part."""
-    temporary = file.with_name(f"{file.name}.part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
 
 
 def write_json(file: Path, content: Any) -> None:
@@ -49,10 +43,7 @@ def read_json(file: Path, what: str, remedy: str) -> Any:
     Raises:
         UserError: if the file is missing or damaged.
     """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{what} {file.name}: it cannot be read ({error}); {remedy}") from error
+    return jsonfile.read(file, what, remedy)
 
 
 @dataclass(frozen=True)
@@ -150,20 +141,22 @@ class Folder:
         """Images and facts, or None if they are missing, damaged or of another version: they are then made again."""
         try:
             tensors, header = tensorfile.read(self.path / kind / f"{key}.safetensors", kind, "")
-            facts = json.loads(header["facts"])
+            facts = jsonfile.loads(header["facts"])
         except (ValueError, KeyError):
             return None
         whole = header.get("format") == FORMAT and header.get("version") == str(VERSION) and isinstance(facts, dict)
-        return (tensors, facts) if whole else None
+        pictures = all(one.dtype == torch.uint8 and one.ndim == 3 and len(one) == 3 for one in tensors.values())
+        return (tensors, facts) if whole and pictures and len({one.shape for one in tensors.values()}) == 1 else None
 
     def read_input(self, key: str) -> tuple[dict[str, Tensor], Input] | None:
         """A start's images and facts, or None as ``read_images``."""
         found = self.read_images("inputs", key)
         try:
-            return (
-                None if found is None or not {"photograph", "start"} <= set(found[0]) else (found[0], Input(**found[1]))
-            )
-        except TypeError:
+            if found is None or not {"photograph", "start"} <= set(found[0]):
+                return None
+            facts = jsonfile.shaped(Input, found[1])
+            return (found[0], facts) if facts.key == key else None
+        except UserError:
             return None
 
     def read_cell(self, key: str) -> tuple[Tensor, Cell] | None:
@@ -172,10 +165,9 @@ class Folder:
         try:
             if found is None or "image" not in found[0]:
                 return None
-            facts = {name: value for name, value in found[1].items() if name != "spec"}
-            facts["trials"] = tuple((float(weight), float(distance)) for weight, distance in facts["trials"])
-            return found[0]["image"], Cell(**facts)
-        except (KeyError, TypeError, ValueError):
+            facts = jsonfile.shaped(Cell, {name: value for name, value in found[1].items() if name != "spec"})
+            return (found[0]["image"], facts) if facts.key == key else None
+        except UserError:
             return None
 
     def write_scores(self, key: str, scores: Mapping[str, float]) -> None:
@@ -186,6 +178,6 @@ class Folder:
         """An image's scores; empty if there are none or they are damaged."""
         try:
             content = read_json(self.path / "scores" / f"{key}.json", "scores", "")
-            return {str(name): float(value) for name, value in content.items()}
-        except (ValueError, AttributeError, TypeError):
+            return jsonfile.shaped(dict[str, float], content)
+        except UserError:
             return {}

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
-from ..errors import UserError
+from ..errors import UserError, number_between
 from ..image.files import FAULTS, SUFFIXES, read_upright, to_tensor
 
 Degradation = Callable[[Tensor, torch.Generator], Tensor]
@@ -70,9 +70,12 @@ def read_folder(
     """
     if not folder.is_dir():
         raise UserError(f"photos: {folder} is not a folder")
+    number_between("size", size, 0, 2**16, "256 is usual, 0 keeps whole photographs", whole=True)
+    if count is not None:
+        number_between("count", count, 1, 10**9, "leave it out to take all", whole=True)
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
     missing = sorted(set(names) - {file.name for file in files})
-    skipped = [Skipped(name, "there is no such photograph in the folder") for name in missing]
+    skipped = [Skipped(shown_name(name), "there is no such photograph in the folder") for name in missing]
     photographs: list[Photograph] = []
     for file in files:
         if count is not None and len(photographs) >= count:
@@ -82,17 +85,22 @@ def read_folder(
         try:
             found = read(file, size, multiple)
         except FAULTS as error:
-            skipped.append(Skipped(file.name, str(error).replace(str(file), file.name)))
+            skipped.append(Skipped(shown_name(file.name), shown_name(str(error).replace(str(file), file.name))))
             continue
         twin = next((one.name for one in photographs if one.sha256 == found.sha256), None)
         if twin is None:
             photographs.append(found)
         else:
-            skipped.append(Skipped(file.name, f"it is the same file as {twin}"))
+            skipped.append(Skipped(shown_name(file.name), f"it is the same file as {twin}"))
     if not photographs:
         reasons = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:5])
         raise UserError(f"photos: no photograph in {folder} can be used ({', '.join(sorted(SUFFIXES))}). {reasons}")
     return photographs, skipped
+
+
+def shown_name(name: str) -> str:
+    """A file's name as text: what is no Unicode in it becomes an escape, so that pages and tables can hold it."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read(file: Path, size: int, multiple: int) -> Photograph:
@@ -107,7 +115,7 @@ def read(file: Path, size: int, multiple: int) -> Photograph:
         square = upright.crop((left, top, left + edge, top + edge))
         upright = square.resize((size, size), Image.Resampling.LANCZOS)
     pixels = cut(to_tensor(upright)[None].float() / 255, multiple)
-    return Photograph(file.name, hashlib.sha256(content).hexdigest(), pixels)
+    return Photograph(shown_name(file.name), hashlib.sha256(content).hexdigest(), pixels)
 
 
 def cut(image: Tensor, multiple: int) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .folder import Folder, write_text
+from ..output import write_text
+from .folder import Folder
 from .results import Results
 from .statistics import contrasts, standing
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import jsonfile
 from ..errors import UserError
 from .folder import Folder, read_json, write_json
 from .results import Results
+from .shapes import SHAPES
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,26 @@ def read(kind: str, file: Path, results: Results) -> dict[str, Any]:
         raise UserError(f"{kind} {file.name}: it is no {kind}; name a file that '{part.command}' wrote")
     if content.get("version") != part.version:
         raise UserError(f"{kind} {file.name}: another version of the pack made it; make it again with '{part.command}'")
+    try:
+        jsonfile.shaped(SHAPES[kind], content)
+        if kind == "ranking":
+            _check_lengths(content)
+    except UserError as error:
+        raise UserError(f"{kind} {file.name}: it is damaged ({error}); make it again with '{part.command}'") from error
     if not _fits(content, results):
         raise UserError(
             f"{kind} {file.name}: it was made of other results than {', '.join(results.names)} with these weights and "
             f"settings; make it again with '{part.command}'"
         )
     return content
+
+
+def _check_lengths(ranking: Mapping[str, Any]) -> None:
+    """Raise UserError unless a ranking's lists have one entry a model."""
+    for name, one in {"overall": ranking["overall"], **ranking["degradations"]}.items():
+        sizes = {key: len(values) for key, values in one.items() if isinstance(values, list)}
+        if {size for key, size in sizes.items() if key != "above"} != {len(one["models"])}:
+            raise UserError(f"the lists of {name} have different lengths")
 
 
 def _fits(content: Mapping[str, Any], results: Results) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..errors import UserError
+from .. import jsonfile
+from ..errors import UserError, number_between
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
@@ -84,11 +85,13 @@ class Plan:
             raise UserError(f"levels: got {list(self.levels)}; give each once")
         if not 0 < self.tolerance < 1:
             raise UserError(f"tolerance: got {self.tolerance}; give a share of the level between 0 and 1")
-        for name in ("searches", "iterations", "steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}: got {getattr(self, name)}, at least 1 is needed")
-        if self.size < 0 or self.fidelity_weight <= 0:
-            raise UserError("size must not be negative, and fidelity_weight must be greater than 0")
+        number_between("searches", self.searches, 1, 1000, "6 to 10 are usual", whole=True)
+        number_between("size", self.size, 0, 2**16, "256 is usual, 0 keeps whole photographs", whole=True)
+        shared = ("fidelity_weight", "iterations", "step_size", "shift", "seed", "steps")
+        Settings(**{name: getattr(self, name) for name in shared})  # their ranges
+        if self.fidelity_weight <= 0:
+            raise UserError(f"fidelity_weight: got {self.fidelity_weight}, it must be greater than 0")
+        number_between("strength", self.strength, 0, 1, f"{Settings.strength} is the default")
 
     def settings(self) -> Settings:
         """Of every ascent: it never stops early, and begins at what the autoencoder gives back of the photograph.
@@ -109,6 +112,8 @@ class Plan:
             shift=self.shift,
             seed=self.seed,
             detail="0",
+            clean="off",
+            scale="absolute",
         )
 
     def method(self) -> dict[str, Any]:
@@ -122,13 +127,6 @@ class Plan:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Plan:
         """Of ``to_json``'s result. Raises UserError if it is no plan."""
-        known = {field.name for field in fields(cls)}
-        if set(content) != known:
+        if isinstance(content, dict) and set(content) != (known := {field.name for field in fields(cls)}):
             raise UserError(f"plan: {', '.join(sorted(set(content) ^ known))} missing or unknown")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-        }
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise UserError(f"plan: {error}") from error
+        return jsonfile.shaped(cls, content, "plan")

@@ -14,8 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import UserError
+from ..output import write_text
 from . import paper, people
-from .folder import Folder, write_json, write_text
+from .folder import Folder, write_json
 from .measures import MEASURES, RESEMBLANCE
 from .pages import data_uri, page
 from .parts import PARTS

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import jsonfile
 from ..errors import UserError
 from ..fingerprint import digest
 from ..priors import maps
@@ -173,12 +174,14 @@ def load(folder: Folder) -> Results:
     index = folder.open(must_exist=True)
     assert index is not None
     try:
+        jsonfile.shaped(_Index, index)
         plan = Plan.from_json(index["plan"])
-        prints = [str(model["fingerprint"]) for model in index["models"]]
-        judges = [str(model["spec"]) for model in index["models"]]
-        parts = [{str(part) for part in model["parts"]} for model in index["models"]]
-        _check_record(index)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        prints = [model["fingerprint"] for model in index["models"]]
+        judges = [model["spec"] for model in index["models"]]
+        parts = [set(model["parts"]) for model in index["models"]]
+        if judges != [*plan.priors, *plan.judges]:
+            raise UserError("its models are not those of its plan")
+    except UserError as error:
         raise UserError(f"{folder.path}: comparison.json is damaged ({error}); run the comparison again") from error
     conditions = _conditions(folder, plan, list(index["inputs"]), list(index["cells"]))
     shape = len(conditions), len(plan.priors)
@@ -244,20 +247,42 @@ def _cosines(folder: Folder, conditions: list[Condition], prints: list[str]) -> 
     return result
 
 
-def _check_record(index: Mapping[str, Any]) -> None:
-    """Raise KeyError or TypeError unless the index names results, and holds what a report copies from it."""
-    for kind, names in {
-        "photographs": ("name", "sha256", "height", "width"),
-        "skipped": ("name", "reason"),
-        "models": ("spec", "fingerprint", "licence", "source"),
-    }.items():
-        for one in index[kind]:
-            for name in names:
-                one[name]
-    dict(index["software"])
-    keys = [*index["inputs"], *index["cells"], index["engine"]]
-    if not all(isinstance(key, str) for key in keys):
-        raise TypeError("a key that is no text")
+class _Photograph(TypedDict):
+    name: str
+    sha256: str
+    height: int
+    width: int
+
+
+class _Skipped(TypedDict):
+    name: str
+    reason: str
+
+
+class _Needed(TypedDict):
+    spec: str
+    fingerprint: str
+    parts: list[str]
+    licence: str
+    source: str
+
+
+class _Model(_Needed, total=False):
+    weights: str
+    score_map: tuple[float, float] | None
+
+
+class _Index(TypedDict):
+    """What a comparison's index holds besides its plan."""
+
+    photographs: list[_Photograph]
+    skipped: list[_Skipped]
+    models: list[_Model]
+    inputs: list[str]
+    cells: list[str]
+    engine: str
+    software: dict[str, str]
+    plan: dict[str, Any]
 
 
 def _conditions(folder: Folder, plan: Plan, input_keys: list[str], cell_keys: list[str]) -> list[Condition]:

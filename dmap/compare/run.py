@@ -11,12 +11,13 @@ from typing import Any
 from .. import __version__
 from ..batch import Executor, Failure, Recipe, Serial, exclusive
 from ..errors import UserError
-from ..fingerprint import digest, of_prior
+from ..fingerprint import checksum, digest, of_prior
+from ..image.agreement import complaint, disagreement
 from ..priors import Prior, check_gradient
 from ..priors.logistic import LogisticMap
 from . import kinship
 from .folder import Folder
-from .inputs import Photograph, Skipped
+from .inputs import Photograph, Skipped, from_bytes
 from .plan import Plan
 from .specs import leaves, weights_print
 from .work import Cells, CellTask, Engine, InputTask
@@ -83,7 +84,9 @@ class Comparison:
 
     def _input_key(self, photograph: Photograph, degradation: str) -> str:
         # With the pack's version: another one may climb differently under the same settings.
-        what = [photograph.sha256, degradation, self.engine.fingerprint, list(photograph.pixels.shape), __version__]
+        start = self.engine.start(photograph.pixels)
+        pixels = checksum([photograph.pixels])
+        what = [photograph.sha256, pixels, degradation, self.engine.fingerprint, start, __version__]
         return digest([*what, self.plan.method()])
 
     def _cell_key(self, input_key: str, spec: str, level: float) -> str:
@@ -176,6 +179,17 @@ class Comparison:
             raise UserError(f"{len(failures)} cells failed, the others are made; the first: {error}") from error
         if callback is not None:
             callback(Progress(done, self.total, "done", begins=True))
+
+    def warnings(self) -> list[str]:
+        """About photographs whose starts show something else: they do not belong to model and autoencoder."""
+        found = []
+        for photograph, degradation, key in self._jobs:
+            stored = self.folder.read_input(key)
+            if stored is not None:
+                off = disagreement(from_bytes(stored[0]["start"]), from_bytes(stored[0]["photograph"]))
+                what = f"{photograph.name}, {degradation}: what the autoencoder gives back is another picture"
+                found.append(complaint(what, "check model and VAE", off))
+        return [text for text in found if text is not None]
 
     def _input_task(self, photograph: Photograph, degradation: str, key: str) -> InputTask:
         return InputTask(key, photograph.name, degradation, key in self._probed)

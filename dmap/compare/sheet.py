@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..image.plot import BACKGROUND, GRID, INK, as_batch
+from ..output import replacing
 from .folder import Folder
 from .results import Results
 from .statistics import cross_scores
@@ -102,9 +102,8 @@ def matrix(results: Results) -> Tensor:
 def save(image: Tensor, file: Path) -> None:
     """Write (1, 3, h, w) in [0, 1] as a PNG file; a reader finds the old one or the whole new one."""
     array = image[0].mul(255).round().byte().permute(1, 2, 0).numpy()
-    temporary = file.with_name(f"{file.name}.part")
-    Image.fromarray(np.ascontiguousarray(array)).save(temporary, "PNG")
-    os.replace(temporary, file)
+    with replacing(file) as new:
+        Image.fromarray(np.ascontiguousarray(array)).save(new, "PNG")
 
 
 def _heat(share: float) -> tuple[int, int, int]:

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import jsonfile
 from ..degradations.synthetic import gaussian_blur, gaussian_noise
 from ..errors import UserError
 from ..fingerprint import digest
-from .folder import Folder, read_json, write_json, write_text
+from ..output import write_text
+from .folder import Folder, read_json, write_json
 from .inputs import from_bytes, shown, to_bytes
 from .pages import data_uri, page
 from .results import Results
@@ -21,6 +23,7 @@ from .selection import Pair, candidates, choose
 
 FORMAT, VERSION = "dmap-study", 3
 READABLE = (2, 3)
+HEADER = ("format", "version")
 """Keys of version 2 know neither fingerprints nor ties; votes may have been gathered with them."""
 Found = TypeVar("Found")
 PAGE, KEY = "study.html", "study_key.json"
@@ -234,18 +237,10 @@ def read_key(file: Path) -> Study:
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") not in READABLE:
         raise UserError(f"study key {file.name}: it is not one of this version of the pack; name {KEY} of the study")
     try:
-        study = Study(
-            str(content["id"]),
-            str(content["comparison"]),
-            tuple(content["models"]),
-            tuple(Trial(**trial) for trial in content["trials"]),
-            str(content["strategy"]),
-            int(content["seed"]),
-            tuple(content.get("prints", ())),
-            bool(content.get("ties", False)),
-        )
-        _ = study.models_by_name
-    except (KeyError, TypeError, ValueError) as error:
+        study = jsonfile.shaped(Study, {key: value for key, value in content.items() if key not in HEADER})
+        if study.prints and len(study.prints) != len(study.models):
+            raise UserError("it has not one print a model")
+    except UserError as error:
         raise UserError(f"study key {file.name}: it is damaged ({error}); make the study again") from error
     if _identity(study) != study.id:
         raise UserError(f"study key {file.name}: it was changed after it was made; make the study again")

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from .. import jsonfile
 from ..errors import UserError
-from .folder import read_json
 from .study import GOOD, Study, Trial
 
 FORMAT, VERSION = "dmap-votes", 1
@@ -72,7 +72,7 @@ class Problem:
 def checksum(text: str) -> str:
     """FNV-1a with 64 bits of UTF-8 text, as the page computes it: it finds damage and careless edits, not forgery."""
     value = 0xCBF29CE484222325
-    for byte in text.encode():
+    for byte in text.encode("utf-8", "surrogatepass"):
         value = ((value ^ byte) * 0x100000001B3) % 2**64
     return f"{value:016x}"
 
@@ -95,7 +95,7 @@ def read(files: Iterable[Path], study: Study) -> tuple[list[Observer], list[Prob
     for file in sorted(files):
         try:
             observer, remarks = _observer(_content(file, study), study)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             problems.append(Problem(file.name, str(error), used=False))
             continue
         problems += [Problem(file.name, remark, used=True) for remark in remarks]
@@ -118,24 +118,33 @@ def read(files: Iterable[Path], study: Study) -> tuple[list[Observer], list[Prob
     return list(observers.values()), problems
 
 
+class _Row(TypedDict):
+    trial: str
+    left: str
+    right: str
+    choice: str
+    ms: float
+
+
+class _Content(TypedDict):
+    study: str
+    observer: str
+    checksum: str
+    votes: list[_Row]
+
+
 def _content(file: Path, study: Study) -> dict[str, Any]:
-    if not file.is_file() or file.stat().st_size > LARGEST:
-        raise UserError("it is no file, or far too large")
-    if file.stat().st_size == 0:
+    if file.is_file() and file.stat().st_size == 0:
         raise UserError("it is empty")
-    content = read_json(file, "votes", "ask for the file again")
+    content = jsonfile.read(file, "votes", "ask for the file again", LARGEST)
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
         raise UserError("it is not a vote file of this version of the pack")
     if content.get("study") != study.id:
         raise UserError("it belongs to another study")
-    votes = content.get("votes")
-    if not isinstance(votes, list) or not votes:
+    jsonfile.shaped(_Content, content)
+    if not content["votes"]:
         raise UserError("it holds no vote")
-    for row in votes:
-        missing = [name for name in ROW if name not in row] if isinstance(row, dict) else ROW
-        if missing:
-            raise UserError(f"a vote lacks {', '.join(missing)}")
-    if "observer" not in content or content.get("checksum") != checksum(canonical(content)):
+    if content.get("checksum") != checksum(canonical(content)):
         raise UserError("it was changed after it was saved (its checksum is wrong)")
     return content
 
@@ -147,14 +156,14 @@ def _observer(content: dict[str, Any], study: Study) -> tuple[Observer, list[str
     sides: Counter[str] = Counter()
     quick = 0
     for row in content["votes"]:
-        trial = trials.get(str(row["trial"]))
+        trial = trials.get(row["trial"])
         sides_shown = [row["left"], row["right"]]
         allowed = (*SIDES, TIE) if study.ties else SIDES
         if trial is None or sides_shown not in ([trial.a, trial.b], [trial.b, trial.a]) or row["choice"] not in allowed:
             raise UserError(f"a vote on {row['trial']!r} does not fit the study")
         if trial.id in answers:
             raise UserError(f"there are two votes on {trial.id}")
-        if isinstance(row["ms"], bool) or not isinstance(row["ms"], int | float) or not 0 <= row["ms"] <= LONGEST:
+        if not 0 <= row["ms"] <= LONGEST:
             raise UserError(f"the time of the vote on {trial.id} is no time")
         tie = row["choice"] == TIE
         sides[row["choice"]] += 1

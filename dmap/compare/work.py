@@ -50,6 +50,9 @@ class Engine(Protocol):
     def model(self) -> LatentDiffusion:
         """The diffusion model."""
 
+    def start(self, photograph: Tensor) -> str:
+        """Stands for what decides the start of a photograph's ascents besides its pixels, the plan and the networks."""
+
     def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
         """The inverted photograph (1, 3, h, w) in [0, 1]."""
 

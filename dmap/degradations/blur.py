@@ -8,11 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import number_between
 from .base import SameSize
 
 TAPS_PER_PIXEL = 8
 """Points a pixel that a motion path is sampled at."""
+WIDEST, LONGEST = 100.0, 1000.0
+"""Pixels: beyond them nothing of a photograph is left, and a kernel has memory's size, not a picture's."""
 
 
 def gaussian_kernel(sigma: float) -> Tensor:
@@ -57,14 +59,13 @@ class GaussianBlur(_KernelBlur):
     """Defocus as a Gaussian.
 
     Args:
-        sigma: standard deviation in pixels, greater than 0.
+        sigma: standard deviation in pixels, greater than 0, at most ``WIDEST``.
     """
 
     name: ClassVar[str] = "gaussian_blur"
 
     def __init__(self, sigma: float = 1.5) -> None:
-        if not sigma > 0:
-            raise UserError(f"sigma: got {sigma}, it must be greater than 0; 1 is a slight blur, 3 a strong one")
+        sigma = number_between("sigma", sigma, 0, WIDEST, "1 is a slight blur, 3 a strong one", above=True)
         super().__init__(gaussian_kernel(sigma))
 
 
@@ -72,13 +73,13 @@ class MotionBlur(_KernelBlur):
     """Straight, even motion of the camera.
 
     Args:
-        length: of the trace in pixels, greater than 0.
+        length: of the trace in pixels, greater than 0, at most ``LONGEST``.
         angle: its direction in degrees, 0 = horizontal, 90 = vertical.
     """
 
     name: ClassVar[str] = "motion_blur"
 
     def __init__(self, length: float = 9.0, angle: float = 0.0) -> None:
-        if not length > 0:
-            raise UserError(f"length: got {length}, it must be greater than 0; 5 to 20 pixels are usual")
+        length = number_between("length", length, 0, LONGEST, "5 to 20 pixels are usual", above=True)
+        angle = number_between("angle", angle, -360, 360, "0 is horizontal, 90 vertical")
         super().__init__(motion_kernel(length, angle))

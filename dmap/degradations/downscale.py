@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import number_between
 from .base import Degradation
+
+LARGEST = 64.0
 
 
 class Downscale(Degradation):
@@ -21,9 +23,7 @@ class Downscale(Degradation):
     linear = True
 
     def __init__(self, factor: float = 2.0) -> None:
-        if not factor >= 1:
-            raise UserError(f"factor: got {factor}, it must be at least 1; 2 halves both sides")
-        self.factor = factor
+        self.factor = number_between("factor", factor, 1, LARGEST, "2 halves both sides")
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         return max(1, round(height / self.factor)), max(1, round(width / self.factor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, number_between
 from .base import SameSize
 
 BLOCK = 16
@@ -26,8 +26,7 @@ class JPEG(SameSize):
     linear = False
 
     def __init__(self, quality: float = 40.0) -> None:
-        if not 1 <= quality <= 100:
-            raise UserError(f"quality: got {quality}, it must be from 1 to 100; 30 to 60 show blocks")
+        quality = number_between("quality", quality, 1, 100, "30 to 60 show blocks")
         try:
             from kornia.enhance import jpeg_codec_differentiable
         except ImportError as error:

@@ -35,7 +35,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
         picture = Image.fromarray(one.mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
         buffer = io.BytesIO()
         picture.save(buffer, "JPEG", quality=quality, subsampling=2)
-        results.append(to_tensor(Image.open(buffer)).float() / 255)
+        results.append(to_tensor(Image.open(buffer, formats=("JPEG",))).float() / 255)
     return torch.stack(results)
 
 

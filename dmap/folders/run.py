@@ -13,7 +13,8 @@ from typing import Any
 from ..batch import Executor, Journal, Shard
 from ..errors import UserError
 from ..fingerprint import digest, of_file
-from ..image.files import PARTS, size_of
+from ..image.files import size_of
+from ..output import PARTS
 from .listing import Listing, Pair
 from .work import Line, RestoreRecipe
 

@@ -7,19 +7,21 @@ import io
 import math
 import os
 import stat
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
-from zlib import crc32
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import UserError
+from ..output import replacing
 from . import deep
 from .photograph import Photograph
 
@@ -34,7 +36,10 @@ DEEP = (".png", ".tif", ".tiff")
 PIXEL_LIMIT = 178_956_970
 """Pixels of the largest picture that is read; Pillow's own limit, above which it takes a file for an attack."""
 
-FAULTS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+FAULTS = (
+    OSError, ValueError, SyntaxError, Image.DecompressionBombError, struct.error, zlib.error, EOFError, LookupError,
+    ArithmeticError, TypeError, AttributeError, RuntimeError, AssertionError,
+)  # fmt: skip
 """What Pillow raises for files that are no pictures, cut off or damaged; broken EXIF ends in a SyntaxError."""
 
 _ORIENTATION = 274
@@ -110,6 +115,8 @@ def _named(file: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{file}: it cannot be read as a picture (it is none of {', '.join(FORMATS)})") from error
     except FAULTS as error:
         raise UserError(f"{file}: it cannot be read as a picture ({error})") from error
 
@@ -223,34 +230,17 @@ def write_picture(image: Tensor, file: str | os.PathLike[str], about: About | No
     if suffix not in WRITABLE:
         raise UserError(f"{file}: the result's name must end in one of {', '.join(WRITABLE)}")
     pixels = (image[0, :3] if suffix in WITHOUT_ALPHA else image[0]).detach().clamp(0, 1).permute(1, 2, 0).cpu()
-    temporary = file.with_name(part_name(file))
-    try:
-        with open(temporary, "wb") as result:
-            if about.bits == 16 and suffix in DEEP:
-                encode = deep.png if suffix == ".png" else deep.tiff
-                array = pixels.double().mul(deep.WHITE).round().numpy().astype(np.uint16)
-                result.write(encode(array, about.exif, about.icc_profile, about.dpi))
-            else:
-                known: dict[str, Any] = {"exif": about.exif, "icc_profile": about.icc_profile, "dpi": about.dpi}
-                beside = {name: value for name, value in known.items() if value is not None}
-                beside |= {"compression": "tiff_adobe_deflate"} if suffix in (".tif", ".tiff") else {"quality": 95}
-                eight = Image.fromarray(np.ascontiguousarray(pixels.mul(255).round().byte().numpy()))
-                eight.save(result, format=Image.registered_extensions()[suffix], **beside)
-            result.flush()
-            os.fsync(result.fileno())  # else a loss of power could leave the new name on an empty file
-        os.replace(temporary, file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-PARTS = ".*.part"
-"""Pattern of names of files that were being written when their process was killed."""
-
-
-def part_name(file: Path) -> str:
-    """Name, beside a file, of the one that will replace it; of no other file and no other process."""
-    return f".{crc32(os.fsencode(file.name)):08x}-{os.getpid()}.part"
+    with replacing(file) as new, open(new, "wb") as result:
+        if about.bits == 16 and suffix in DEEP:
+            encode = deep.png if suffix == ".png" else deep.tiff
+            array = pixels.double().mul(deep.WHITE).round().numpy().astype(np.uint16)
+            result.write(encode(array, about.exif, about.icc_profile, about.dpi))
+        else:
+            known: dict[str, Any] = {"exif": about.exif, "icc_profile": about.icc_profile, "dpi": about.dpi}
+            beside = {name: value for name, value in known.items() if value is not None}
+            beside |= {"compression": "tiff_adobe_deflate"} if suffix in (".tif", ".tiff") else {"quality": 95}
+            eight = Image.fromarray(np.ascontiguousarray(pixels.mul(255).round().byte().numpy()))
+            eight.save(result, format=Image.registered_extensions()[suffix], **beside)
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -260,7 +250,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 def centre_crop(file: Path, side: int) -> Tensor:
     """The largest centred square of a photograph, scaled to ``side``: (3, side, side) float32 in [0, 1]."""
-    with Image.open(file) as image:
+    with Image.open(file, formats=FORMATS) as image:
         edge = min(image.size)
         left, top = (image.width - edge) // 2, (image.height - edge) // 2
         square = image.convert("RGB").crop((left, top, left + edge, top + edge))

@@ -13,6 +13,35 @@ from .holes import fill
 from .layout import Layout
 from .regions import blend
 
+SCALES = {torch.uint8: 255, torch.uint16: 65535, torch.bool: 1}
+"""Largest value of tensors that hold whole numbers, which is 1 of a picture."""
+FAR_OUT = 0.05
+"""By how much values may lie outside [0, 1] on average: sharpening goes a few hundredths beyond."""
+
+
+def picture_values(image: Tensor) -> Tensor:
+    """The values of a picture or a mask as float32 or float64; bytes and words are scaled to [0, 1].
+
+    Raises:
+        UserError: for other whole numbers, complex numbers, NaN or infinite values, or pictures (B, C, h, w) that are
+            meant for another range than [0, 1].
+    """
+    if image.dtype in SCALES:
+        return image.float() / SCALES[image.dtype]
+    if not image.is_floating_point():
+        raise UserError(f"it holds numbers of the kind {image.dtype}; give float values from 0 to 1, or uint8")
+    values = image if image.dtype == torch.float64 else image.float()
+    if not torch.isfinite(values).all():
+        raise UserError("it holds NaN or infinite values; check where it comes from")
+    if values.numel():
+        excess = (values - values.clamp(0, 1)).abs()
+        if float(excess.mean(dim=tuple(range(1, values.ndim))).max()) > FAR_OUT:
+            raise UserError(
+                f"its values go from {float(values.min()):g} to {float(values.max()):g}; those of a picture go from 0 "
+                "to 1: divide by 255, map it from another range, or tone-map it first"
+            )
+    return values
+
 
 @dataclass(frozen=True)
 class Photograph:
@@ -26,7 +55,7 @@ class Photograph:
         mask: (1 or B, 1, h, w) in [0, 1], where the result may differ from the photograph; None = everywhere.
 
     Raises:
-        UserError: for shapes that do not fit together, or numbers that are not finite.
+        UserError: for shapes that do not fit together, or values that are not a picture's (see ``picture_values``).
     """
 
     pixels: Tensor
@@ -44,27 +73,30 @@ class Photograph:
                     f"{name}: got shape {tuple(x.shape)}, which does not fit a photograph of shape "
                     f"{tuple(self.pixels.shape)}"
                 )
-        if not all(torch.isfinite(x).all() for x in self._tensors()):
-            raise UserError("photograph: it holds NaN or infinite values")
+        for name, x in vars(self).items():
+            try:
+                object.__setattr__(self, name, None if x is None else picture_values(x))
+            except UserError as error:
+                raise UserError(f"{'photograph' if name == 'pixels' else name}: {error}") from error
 
     def _covers(self, x: Tensor) -> bool:
         return x.shape[-2:] == self.pixels.shape[-2:]
 
-    def _tensors(self) -> list[Tensor]:
-        return [x for x in (self.pixels, self.alpha, self.known, self.mask) if x is not None]
-
     @classmethod
     def of(cls, image: Tensor) -> Photograph:
-        """Of an image (B, C, h, w) that is grey (C = 1), colour (3) or colour with alpha (4), nominally in [0, 1].
+        """Of an image (B, C, h, w) that is grey (C = 1), colour (3) or colour with alpha (4).
+
+        Args:
+            image: nominally in [0, 1]; uint8 and uint16 are scaled.
 
         Raises:
-            UserError: for another shape, or numbers that are not finite.
+            UserError: for another shape, or values that are not a picture's.
         """
         if image.ndim != 4 or image.shape[1] not in (1, 3, 4):
             raise UserError(f"image: got shape {tuple(image.shape)}, expected (B, 1, 3 or 4, h, w)")
         colour = image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image[:, :3]
         # In one memory layout: kernels round differently in another.
-        return cls(colour.float().contiguous(), image[:, 3:].float() if image.shape[1] == 4 else None)
+        return cls(colour.contiguous(), image[:, 3:] if image.shape[1] == 4 else None)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -79,7 +79,7 @@ class Objective:
         self.prior_weight, self.fidelity_weight = prior_weight, fidelity_weight
         self.shift, self.seed = shift, seed
         self.degradation, self.mask = degradation, mask
-        self._observed = photograph if degradation is None else degradation.observed(photograph)
+        self.observed = photograph if degradation is None else degradation.observed(photograph)
         self._terms = divide(prior, mask, regions)
         if prior_weight > 0 and not self._terms:
             raise UserError("regions: no part of the image is left to the prior; give one region a weight above 0")
@@ -105,9 +105,12 @@ class Objective:
             weights += term.weight
         return total, total / max(weights, 1e-12)
 
+    def degraded(self, image: Tensor) -> Tensor:
+        """A(x), which is compared with ``observed``."""
+        return image if self.degradation is None else self.degradation(image)
+
     def __call__(self, image: Tensor, iteration: int = 0) -> Terms:
         """The terms of x = ``image``, (B, 3, h, w), as the given iteration sees it."""
         total, prior = self._quality(image, iteration)
-        degraded = image if self.degradation is None else self.degradation(image)
-        distance = self.fidelity(degraded, self._observed)
+        distance = self.fidelity(self.degraded(image), self.observed)
         return Terms(self.prior_weight * total - self.fidelity_weight * distance, prior, distance)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .. import tensorfile
+from .. import jsonfile, tensorfile
 from ..errors import UserError
 from ..image.layout import Layout
 from ..image.photograph import Photograph
@@ -41,6 +41,8 @@ class LatentPath:
         layout: how the picture lies on the latent grid.
         detail: (B,) in [0, 1], the share of what the autoencoder lost that is part of the picture; None = none of it.
         photograph: what was inverted, if it is known: a latent may come without its photograph.
+        mask: (1 or B, 1, h, w) in [0, 1], of any size: where the picture may change, as the latent said that it came
+            with; None = everywhere. The photograph's own mask holds besides.
     """
 
     solver: str
@@ -54,6 +56,7 @@ class LatentPath:
     layout: Layout = field(default_factory=Layout)
     detail: Tensor | None = None
     photograph: Photograph | None = None
+    mask: Tensor | None = None
 
     @property
     def batch(self) -> int:
@@ -82,6 +85,7 @@ class LatentPath:
             residuals=each(self.residuals, of_steps),
             start=each(self.start, of_steps),
             detail=each(self.detail, of_images),
+            mask=each(self.mask, of_images),
             photograph=None if self.photograph is None else self.photograph.mapped(of_images),
         )
 
@@ -106,8 +110,12 @@ class LatentPath:
     def image(self, index: int) -> LatentPath:
         """The path of one image of the batch."""
         one = slice(index, index + 1)
-        mapped = replace(self, photograph=None)._mapped(lambda x: x[one], lambda x: x[:, one])
-        return replace(mapped, photograph=None if self.photograph is None else self.photograph.one(index))
+        mapped = replace(self, photograph=None, mask=None)._mapped(lambda x: x[one], lambda x: x[:, one])
+        return replace(
+            mapped,
+            photograph=None if self.photograph is None else self.photograph.one(index),
+            mask=self.mask if self.mask is None or len(self.mask) == 1 else self.mask[one],
+        )
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the path as safetensors, atomically, its photograph with it."""
@@ -118,6 +126,8 @@ class LatentPath:
             tensors["start"] = self.start
         if self.detail is not None:
             tensors["detail"] = self.detail
+        if self.mask is not None:
+            tensors["mask"] = self.mask
         if self.photograph is not None:
             alpha = [] if self.photograph.alpha is None else [self.photograph.alpha]
             tensors[f"{BESIDE}photograph"] = torch.cat([self.photograph.pixels, *alpha], dim=1)
@@ -158,6 +168,7 @@ class LatentPath:
             layout=_layout(meta.get("layout", "{}"), name),
             detail=tensors.get("detail"),
             photograph=_photograph(tensors, name),
+            mask=tensors.get("mask"),
         )
         path._check(name)
         return path
@@ -171,6 +182,9 @@ class LatentPath:
             fits = fits and self.start.shape == self.state.shape
         if self.detail is not None:
             fits = fits and self.detail.shape == shape[:1] and bool(((self.detail >= 0) & (self.detail <= 1)).all())
+        if self.mask is not None:
+            fits = fits and self.mask.ndim == 4 and self.mask.shape[1] == 1 and len(self.mask) in (1, shape[0])
+            fits = fits and bool(((self.mask >= 0) & (self.mask <= 1)).all())
         fits = fits and (self.photograph is None or len(self.photograph.pixels) == len(self.latent))
         if not fits:
             raise UserError(f"path file {name}: its tensors' shapes do not fit together; save the path again")
@@ -182,9 +196,9 @@ class LatentPath:
 
 def _numbers(text: str, what: str, name: str) -> dict[str, float]:
     try:
-        return {str(key): value + 0 for key, value in json.loads(text).items()}
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"path file {name}: its {what} {text!r} are not valid; save the path again") from error
+        return jsonfile.shaped(dict[str, float], jsonfile.loads(text))
+    except UserError as error:
+        raise UserError(f"path file {name}: its {what} are not valid ({error}); save the path again") from error
 
 
 def _layout(text: str, name: str) -> Layout:

@@ -19,8 +19,8 @@ class ModelChoice:
     """A diffusion model that is not loaded yet.
 
     Attributes:
-        checkpoint: one safetensors file of Stable Diffusion 1.x, 2.x or XL, or a folder of a flow model in diffusers'
-            form; None = the shipped models.
+        checkpoint: one safetensors file of Stable Diffusion 1.x, 2.x or XL, or a folder in diffusers' form of Stable
+            Diffusion 3.x, Flux.1 or Z-Image; None = the shipped models.
         prediction: what the checkpoint predicts, "eps" or "v".
         dtype: of the networks, one of ``DTYPES``.
     """
@@ -35,7 +35,7 @@ class ModelChoice:
         if self.checkpoint is None:
             return shipped(device, dtype)
         if Path(self.checkpoint).is_dir():
-            return load_folder(self.checkpoint, device, dtype)
+            return load_folder(Path(self.checkpoint), device, dtype)
         unet, vae, conditioning = load_single_file(self.checkpoint, dtype=dtype)
         return from_diffusers(unet.to(device), vae.to(device), conditioning, self.prediction)
 

@@ -93,7 +93,7 @@ def shipped(
     assert isinstance(network, LatentDenoiser)
     flow = network.prediction == "flow"
     # As precise as a host keeps them.
-    table = flow_table() if flow else sigmas_from_betas(scaled_linear_betas()).float()
+    table = (flow_table() if flow else sigmas_from_betas(scaled_linear_betas())).float()
 
     def encode(image: Tensor) -> Tensor:
         return autoencoder.encode((image * 2 - 1).to(dtype)).float()

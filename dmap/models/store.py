@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .. import tensorfile
+from .. import jsonfile, tensorfile
 from ..errors import UserError
 from .autoencoder import Autoencoder
 from .denoiser import LatentDenoiser
@@ -83,9 +83,12 @@ def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedMo
             f"model file {file.name}: it holds a {found or 'nameless'} model, expected {kind or list(KINDS)}"
         )
     try:
-        config = json.loads(meta["config"])
-    except (KeyError, json.JSONDecodeError) as error:
+        config = jsonfile.shaped(dict[str, Any], jsonfile.loads(meta["config"]))
+    except (KeyError, UserError) as error:
         raise UserError(f"model file {file.name}: its header has no readable config; install the pack again") from error
+    broken = [name for name, one in tensors.items() if one.is_floating_point() and not torch.isfinite(one).all()]
+    if broken:
+        raise UserError(f"model file {file.name}: {broken[0]} holds values that are no finite numbers; train it again")
     return SavedModel(found, config, tensors)
 
 

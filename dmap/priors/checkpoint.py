@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from .. import tensorfile
+from .. import jsonfile, tensorfile
 from ..errors import UserError
 from .download import digest_of
 
 FORMAT, VERSION = "dmap-weights", "1"
+EXPANSION, SPARE = 4, 2**24
+"""Bytes that tensors may take for each of their file's, since they may share memory, and in any case."""
 _LOAD = torch.load  # the real one, also while ``containment`` has another in its place
 
 
@@ -26,8 +29,49 @@ def read_checkpoint(file: Path) -> Any:
     Raises:
         UserError: if it is damaged or holds other Python objects, which are never unpickled.
     """
-    if file.suffix == ".safetensors":
-        return _read_converted(file)
+    content = _read_converted(file) if file.suffix == ".safetensors" else _read_foreign(file)
+    _check(content, file)
+    return content
+
+
+def _check(content: Any, file: Path) -> None:
+    """Raise UserError for tensors that are no weights: much larger than their file, or with values that are no numbers.
+
+    A few bytes can stand for a tensor of any size (``expand``), which would be made in memory as soon as it is used.
+    """
+    tensors = dict(_tensors(content, ""))
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    most = EXPANSION * file.stat().st_size + SPARE
+    if size > most:
+        raise UserError(
+            f"weights file {file.name}: its tensors would take {size >> 20} MiB, the file has {file.stat().st_size} "
+            "bytes; it is damaged or made to fill the memory"
+        )
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not _are_numbers(tensor, infinite="mask" in name.rpartition("/")[2]):
+            raise UserError(
+                f"weights file {file.name}: {name} holds values that are no finite numbers; its training failed, or it "
+                "is damaged: fetch it again from its source"
+            )
+
+
+def _tensors(value: Any, path: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for number, (key, item) in enumerate(items):
+            yield from _tensors(item, f"{path}/{number}:{key}" if isinstance(value, dict) else f"{path}/{key}")
+
+
+def _are_numbers(tensor: Tensor, infinite: bool) -> bool:
+    """Whether all values are finite; of a mask for attention -inf is."""
+    values = tensor.detach()
+    values = values.float() if values.element_size() == 1 else values
+    return not bool(torch.isnan(values).any()) and (infinite or bool(torch.isfinite(values).all()))
+
+
+def _read_foreign(file: Path) -> Any:
     try:
         return _LOAD(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -77,8 +121,11 @@ def convert(source: Path, target: Path) -> int:
 def _take_apart(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """A JSON value in which tensors are names; they are put into ``tensors``."""
     if isinstance(value, Tensor):
-        tensors[path or "tensor"] = value
-        return {"tensor": path or "tensor", "parameter": isinstance(value, torch.nn.Parameter)}
+        name = path or "tensor"
+        while name in tensors:  # another key reads alike: "a/b" beside "b" in "a", 1 beside "1"
+            name += "'"
+        tensors[name] = value
+        return {"tensor": name, "parameter": isinstance(value, torch.nn.Parameter)}
     if isinstance(value, dict):
         return {"dict": [[_key(key), _take_apart(item, f"{path}/{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
@@ -101,7 +148,7 @@ def _read_converted(file: Path) -> Any:
     if header.get("version") != VERSION:
         raise UserError(f"weights file {file.name}: version {header.get('version')} is not known here")
     try:
-        return _put_together(json.loads(header["structure"]), tensors)
+        return _put_together(jsonfile.loads(header["structure"]), tensors)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"weights file {file.name}: its header is damaged ({error}); convert it again") from error
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import jsonfile
 from ..errors import UserError
+from ..output import write_text
 from .logistic import LogisticMap
 
 FORMAT, VERSION, NAME = "dmap-maps", 1, "dmap_maps.json"
@@ -51,21 +52,14 @@ def read(file: Path) -> dict[str, FittedMap]:
     Raises:
         UserError: if the file is missing, damaged, something else, or of another version.
     """
-    try:
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"it is larger than {LARGEST} bytes")
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"maps {file.name}: it cannot be read ({error}); run 'python -m dmap fit-maps' again"
-        ) from error
+    content = jsonfile.read(file, "maps", "run 'python -m dmap fit-maps' again", LARGEST)
     if not isinstance(content, dict) or content.get("format") != FORMAT or content.get("version") != VERSION:
         raise UserError(f"maps {file.name}: it is no file of this version's 'python -m dmap fit-maps'; make it again")
     try:
-        found = {str(name): FittedMap(**row) for name, row in content["maps"].items()}
+        found = jsonfile.shaped(dict[str, FittedMap], content.get("maps"), "maps")
         for one in found.values():
-            _ = one.logistic, one.source + one.weights
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+            _ = one.logistic
+    except UserError as error:
         raise UserError(f"maps {file.name}: it is damaged ({error}); run 'python -m dmap fit-maps' again") from error
     return found
 
@@ -73,10 +67,8 @@ def read(file: Path) -> dict[str, FittedMap]:
 def write(maps: Mapping[str, FittedMap], file: Path) -> None:
     """Write a file of maps; a reader finds the old one or the whole new one."""
     rows: dict[str, Any] = {name: asdict(maps[name]) for name in sorted(maps)}
-    temporary = file.with_name(f"{file.name}.part")
     text = json.dumps({"format": FORMAT, "version": VERSION, "maps": rows}, indent=1, allow_nan=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, text + "\n")
 
 
 @functools.cache

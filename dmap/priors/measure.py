@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..output import write_text
 from .base import check_report, gradient_report
 from .catalogue import APPROXIMATE, METRICS, PYIQA, USABLE, Measurement, Metric
 from .logistic import IdentityMap
@@ -215,5 +216,5 @@ def measure_all(
             rows[name] = {**measured, "sees": sees} if sees else measured
             tell(f"{name}: {result.status}")
         content = {"pyiqa": PYIQA, "metrics": {key: rows[key] for key in METRICS if key in rows}}
-        file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(file, json.dumps(content, indent=1) + "\n")
         gc.collect()

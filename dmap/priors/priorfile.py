@@ -6,15 +6,18 @@ They hold names and weights only, never code: {"format": "dmap-prior", "version"
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from .. import jsonfile
 from ..errors import UserError
+from ..output import write_text
 from .compose import MixedPrior
 
 FORMAT, VERSION, SUFFIX = "dmap-prior", 1, ".json"
@@ -22,6 +25,8 @@ PREFIX = "file:"
 """Before the file's name, where priors are chosen by name."""
 LARGEST = 1_000_000
 """Bytes; a mixture needs a few hundred."""
+MOST = 10_000
+"""Entries of a folder that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +49,21 @@ class PriorFile:
 
     def __post_init__(self) -> None:
         if not self.name.strip():
-            raise UserError("prior file: its name is empty; give it one")
+            raise UserError("its name is empty; give it one")
         if self.mix not in MixedPrior.MODES:
-            raise UserError(f"prior file: mix is {self.mix!r}, choose one of {', '.join(MixedPrior.MODES)}")
+            raise UserError(f"mix is {self.mix!r}, choose one of {', '.join(MixedPrior.MODES)}")
         names, weights = [name for name, _ in self.parts], [weight for _, weight in self.parts]
         if not names or len(set(names)) != len(names) or any(name.startswith(PREFIX) or not name for name in names):
-            raise UserError(f"prior file: its parts are {names}; name at least one prior, each once, and no prior file")
+            raise UserError(f"its parts are {names}; name at least one prior, each once, and no prior file")
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not sum(weights) > 0:
-            raise UserError(f"prior file: its weights are {weights}; none may be negative and one must be above 0")
+            raise UserError(f"its weights are {weights}; none may be negative and one must be above 0")
 
 
 def write(prior: PriorFile, file: str | os.PathLike[str]) -> None:
     """Write a prior file; a reader finds the old file or the whole new one, never a part."""
     parts = [{"prior": name, "weight": weight} for name, weight in prior.parts]
     content = {"format": FORMAT, "version": VERSION, "name": prior.name, "mix": prior.mix, "parts": parts}
-    temporary = Path(f"{os.fspath(file)}.part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, file)
+    write_text(file, json.dumps(content, indent=1) + "\n")
 
 
 def read(file: str | os.PathLike[str]) -> PriorFile:
@@ -70,34 +73,44 @@ def read(file: str | os.PathLike[str]) -> PriorFile:
         UserError: if it is missing, damaged, of another format or version, or its content is refused by ``PriorFile``.
     """
     path = Path(file)
-    try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"it is larger than {LARGEST} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # JSON and Unicode errors are ValueErrors
-        raise UserError(f"prior file {path.name}: it cannot be read ({error}); write it again") from error
-    except RecursionError as error:
-        raise UserError(f"prior file {path.name}: it is nested too deeply to be a prior file") from error
+    content = jsonfile.read(path, "prior file", "write it again", LARGEST)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"prior file {path.name}: it is not a prior file of this pack")
     if content.get("version") != VERSION:
-        raise UserError(f"prior file {path.name}: version {content.get('version')!r} is not known here")
+        raise UserError(f"prior file {path.name}: version {str(content.get('version'))[:20]} is not known here")
     try:
-        return PriorFile(_text(content["name"]), _text(content["mix"]), tuple(map(_part, _list(content["parts"]))))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"prior file {path.name}: {error} is missing or of the wrong kind; write it again") from error
-    except ValueError as error:
-        raise UserError(f"{path.name}, {error}") from error
+        found = jsonfile.shaped(_Content, content)
+        return PriorFile(
+            found["name"], found["mix"], tuple((one["prior"], float(one["weight"])) for one in found["parts"])
+        )
+    except UserError as error:
+        raise UserError(f"prior file {path.name}: {error}; write it again") from error
+
+
+class _Part(TypedDict):
+    prior: str
+    weight: float
+
+
+class _Content(TypedDict):
+    name: str
+    mix: str
+    parts: list[_Part]
 
 
 def names(folders: Iterable[Path]) -> list[str]:
-    """Names to choose from for the prior files in these folders; other JSON files are left out."""
+    """Names to choose from for the prior files in these folders; whatever else lies there is left out."""
     found = []
     for folder in folders:
-        for file in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            files = sorted(file for file in itertools.islice(folder.iterdir(), MOST) if file.suffix == SUFFIX)
+        except OSError:  # it is missing, or nobody may look into it
+            continue
+        for file in files:
             try:
+                file.name.encode()  # others cannot be shown
                 read(file)
-            except ValueError:
+            except (ValueError, OSError):
                 continue
             found.append(PREFIX + file.name)
     return list(dict.fromkeys(found))
@@ -117,24 +130,3 @@ def find(name: str, folders: Iterable[Path]) -> Path:
             return folder / plain
     places = ", ".join(map(str, searched)) or "no folder is known here"
     raise UserError(f"name: there is no prior file {plain!r} ({places}); put it there or choose another prior")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a text ({value!r})")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"the list of parts ({value!r})")
-    return value
-
-
-def _part(value: Any) -> tuple[str, float]:
-    if not isinstance(value, dict) or isinstance(value.get("weight"), bool):
-        raise TypeError(f"a part ({value!r})")
-    weight = value["weight"]
-    if not isinstance(weight, int | float):
-        raise TypeError(f"a weight ({weight!r})")
-    return _text(value["prior"]), float(weight)

@@ -73,11 +73,13 @@ class WeightStore:
         folders: searched in this order, before the caches of pyiqa and torch.hub; downloads go to the first.
         download: whether files that are nowhere may be fetched; only those whose SHA-256 is known are.
         progress: told about downloads.
+        switch: by which ``download`` can be turned on where this is used, for errors; "" where there is none.
     """
 
     folders: tuple[Path, ...] = ()
     download: bool = False
     progress: Progress | None = None
+    switch: str = ""
 
     def find(self, name: str) -> Path | None:
         """The file of that name, or its conversion to safetensors; None if it is nowhere."""
@@ -119,7 +121,7 @@ class WeightStore:
             return self.folders[0] / name
         place = self.folders[0] if self.folders else caches()[0]
         why = (
-            "nothing is downloaded unless the switch 'download' is on"
+            (f"nothing is downloaded unless {self.switch} is on" if self.switch else "nothing is downloaded here")
             if not self.download
             else "its SHA-256 is not published, so it is not downloaded"
             if digest is None

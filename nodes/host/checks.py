@@ -18,15 +18,30 @@ def check_model(model: Any, node: str) -> None:
         raise UserError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
     reason = families.refusal(model)
     if reason is not None:
-        raise UserError(f"{node}, socket 'model': {reason}; connect {families.SUPPORTED}")
+        patch = patched_sampling(model)
+        raise UserError(f"{node}, socket 'model': {reason}; connect {families.SUPPORTED}{patch}")
     if features.lacks_gradient(model.model.diffusion_model):
         raise UserError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
+
+
+def patched_sampling(model: Any) -> str:
+    """What an error about a MODEL's kind has to add if a patch made it so; "" without one."""
+    patch = getattr(model, "object_patches", {}).get("model_sampling")
+    if patch is None:
+        return ""
+    kinds = ", ".join(base.__name__ for base in type(patch).__bases__)
+    return (
+        f". Its noise levels were replaced by a patch ({kinds}), as nodes called ModelSampling... set it: take that off"
+    )
 
 
 def check_conditioning(model: Any, positive: Any, node: str) -> None:
     """Raise UserError if a text model gets no usable conditioning."""
     if not positive:
         raise UserError(f"{node}, socket 'positive': it is empty; connect CLIP Text Encode with an empty text")
+    for item in positive:
+        if not (isinstance(item, list | tuple) and len(item) >= 2 and isinstance(item[1], dict)):
+            raise UserError(f"{node}, socket 'positive': it is no CONDITIONING; connect CLIP Text Encode")
     width = families.text_width(model)
     for item in positive:
         got = item[0].shape[-1] if isinstance(item[0], Tensor) else None

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ...dmap.compare.inputs import Photograph, shown
 from ...dmap.compare.plan import Plan
-from ...dmap.fingerprint import checksum, digest
+from ...dmap.fingerprint import checksum
 from ...dmap.image.photograph import Photograph as Restorable
 from ...dmap.method.path import LatentPath
-from .session import Session
+from .identity import identity
+from .session import HostPath, Session
 
 
 class HostEngine:
@@ -24,23 +25,33 @@ class HostEngine:
         host: the running session.
         path: of the batch.
         photographs: the batch, in the same order.
-        model, vae: the host's, to tell them from others.
+        print: stands for what all of them share, see ``shared_print``.
     """
 
     software: Mapping[str, str] = {"comfyui": host_version}
 
-    def __init__(
-        self, host: Session, path: LatentPath, photographs: Sequence[Photograph], model: Any, vae: Any
-    ) -> None:
+    def __init__(self, host: Session, path: LatentPath, photographs: Sequence[Photograph], print: str) -> None:  # noqa: A002
         self.model, self._path, self.device = host.model, path, host.model.device
         self._place = {_key(photograph.pixels): index for index, photograph in enumerate(photographs)}
-        solver = [path.solver, path.settings, path.schedule.sigmas.tolist()]
-        self.fingerprint = digest([solver, [_sample(patcher) for patcher in (model, vae.patcher)]])
+        self.fingerprint = print
+
+    def start(self, photograph: Tensor) -> str:
+        """Stands for all that the photograph's own path holds."""
+        return identity(self._path.image(self._place[_key(photograph)]))
 
     def path(self, photograph: Tensor, plan: Plan) -> LatentPath:
         """The inverted photograph (1, 3, h, w) in [0, 1]."""
         one = self._path.image(self._place[_key(photograph)]).to(self.device)
         return replace(one, photograph=Restorable(photograph))
+
+
+def shared_print(path: HostPath, vae: Any) -> str:
+    """Stands for what every ascent of a comparison shares: model, VAE, conditioning, solver and schedule.
+
+    To be asked outside of a session: inside one the host's objects are in use.
+    """
+    one = path.path
+    return identity(path.model, vae, path.positive, one.solver, one.settings, one.schedule.sigmas)
 
 
 def photographs_of(batch: Tensor) -> list[Photograph]:
@@ -50,11 +61,3 @@ def photographs_of(batch: Tensor) -> list[Photograph]:
 
 def _key(image: Tensor) -> str:
     return checksum([shown(image).mul(255).round().byte().cpu()])
-
-
-def _sample(patcher: Any) -> list[Any]:
-    """Stands for a model's weights and patches without reading gigabytes: a few values of every tensor."""
-    state = patcher.model.state_dict()
-    values = [[name, list(tensor.shape), tensor.flatten()[:4].float().cpu().tolist()] for name, tensor in state.items()]
-    patches = sorted((str(name), [float(patch[0]) for patch in found]) for name, found in patcher.patches.items())
-    return [values, patches]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import functools
+import logging
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import comfy.model_management
 import comfy.utils
@@ -16,6 +19,8 @@ from server import PromptServer
 from torch import Tensor, nn
 
 from ...dmap.errors import UserError
+from ...dmap.image.photograph import picture_values
+from ...dmap.output import keep, replacing
 from . import features
 
 PREVIEW_SIDE = 512
@@ -25,21 +30,30 @@ def from_image_socket(image: Tensor, node: str, socket: str) -> Tensor:
     """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3, H, W) float32 in [0, 1]; grey is repeated, alpha is dropped.
 
     Raises:
-        UserError: for other shapes or numbers that are not finite.
+        UserError: for other shapes, or values that are not a picture's.
     """
-    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
-        raise UserError(
-            f"{node}, socket '{socket}': got shape {tuple(image.shape)}; connect an IMAGE with 1, 3 or 4 channels"
-        )
-    if not torch.isfinite(image).all():
-        raise UserError(f"{node}, socket '{socket}': the image holds NaN or infinite values; check the node before it")
-    return channels_first(image)[:, :3].clamp(0, 1)
+    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or not image.numel():
+        got = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise UserError(f"{node}, socket '{socket}': got {got}; connect an IMAGE with 1, 3 or 4 channels")
+    return channels_first(image, node, socket)[:, :3].clamp(0, 1)
 
 
-def channels_first(image: Tensor) -> Tensor:
-    """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3 or 4, H, W) float32 with values and alpha as they are; grey is repeated."""
-    pixels = image.movedim(-1, 1).float().clone(memory_format=torch.contiguous_format)
+def channels_first(image: Tensor, node: str, socket: str) -> Tensor:
+    """IMAGE (B, H, W, 1, 3 or 4) -> (B, 3 or 4, H, W) float32 with values and alpha as they are; grey is repeated.
+
+    Raises:
+        UserError: for values that are not a picture's.
+    """
+    pixels = values_of(image.movedim(-1, 1), node, socket).clone(memory_format=torch.contiguous_format)
     return pixels.repeat(1, 3, 1, 1) if pixels.shape[1] == 1 else pixels
+
+
+def values_of(x: Tensor, node: str, socket: str) -> Tensor:
+    """The values of an IMAGE or a MASK as ``picture_values`` reads them; its errors name node and socket."""
+    try:
+        return picture_values(x).float()
+    except UserError as error:
+        raise UserError(f"{node}, socket '{socket}': {error}") from error
 
 
 def to_image_socket(image: Tensor) -> Tensor:
@@ -59,7 +73,7 @@ def named_errors(node: str) -> Iterator[None]:
     """Put the node's name before an error about one of its values."""
     try:
         yield
-    except ValueError as error:
+    except UserError as error:  # every other one is a fault of the program
         if str(error).startswith(node):
             raise
         raise UserError(f"{node}, {error}") from error
@@ -97,14 +111,33 @@ def show_text(node_id: str | None, text: str) -> None:
 
 
 def save_rescued(image: Tensor, prefix: str) -> list[str]:
-    """Write (B, 3, H, W) as PNG files into the host's output folder; returns their names."""
+    """Write (B, 3, H, W) as PNG files into the host's output folder, or the system's temporary one if that fails.
+
+    Returns:
+        A sentence a file: where it is. Nothing is raised: what ended the ascent is to be heard of, not this.
+    """
     height, width = image.shape[-2:]
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory(), width, height
-    )
-    files = []
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(
+            prefix, folder_paths.get_output_directory(), width, height
+        )
+    except Exception as error:  # the host makes folders and reads names there
+        logging.warning("ComfyUI-DMAP: the output folder cannot be used: %s", error)
+        folder, name, counter = tempfile.gettempdir(), prefix, 1
+    said: list[str] = []
     for index, one in enumerate(image):
-        file = f"{name}_{counter + index:05}_.png"
-        to_pil(one).save(os.path.join(folder, file))
-        files.append(file)
-    return files
+        file = Path(folder) / f"{name}_{counter + index:05}_.png"
+        elsewhere: list[str] = []
+        try:
+            place = keep(functools.partial(_write, one), file, elsewhere.append)
+        except OSError as error:
+            said.append(f"the best image so far could not be saved anywhere ({error})")
+        else:
+            shown = f"output/{place.name}" if place == file else str(place)
+            said += elsewhere or [f"the best image so far is also in {shown}"]
+    return said
+
+
+def _write(picture: Tensor, file: Path) -> None:
+    with replacing(file) as new:
+        to_pil(picture).save(new, "PNG")

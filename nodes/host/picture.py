@@ -10,15 +10,21 @@ from torch import Tensor, nn
 
 from ...dmap.degradations import Degradation
 from ...dmap.errors import UserError
+from ...dmap.fingerprint import checksum
 from ...dmap.image.photograph import Photograph
 from ...dmap.image.regions import feathered
 from ...dmap.method.path import LatentPath
 from .features import crop_as_encoder
-from .images import channels_first, from_image_socket
+from .images import channels_first, from_image_socket, values_of
 from .session import HostPath
 
-PHOTOGRAPH, KNOWN = "dmap_photograph", "dmap_known"
-"""Keys in a LATENT under which DMAP Encode Photo hands the photograph on, and where it says something."""
+PHOTOGRAPH, KNOWN, ENCODED = "dmap_photograph", "dmap_known", "dmap_encoded"
+"""Keys in a LATENT under which DMAP Encode Photo hands on the photograph, where it says something, and what stands for
+the latent that it was encoded to: other nodes hand all of them on, whatever they do to the latent itself."""
+DROPPED = (
+    "the latent was changed after DMAP Encode Photo: what it shows now is inverted, not the photograph of then; its "
+    "alpha, holes and lost detail are left out"
+)
 
 
 def size_of(path: HostPath, vae: Any) -> tuple[int, int]:
@@ -71,12 +77,12 @@ def reference(
     return _batched(pixels, path.path.batch, node, socket)
 
 
-def with_photograph(path: HostPath, image: Tensor, vae: Any, node: str) -> HostPath:
+def with_photograph(path: HostPath, image: Tensor, vae: Any, node: str, socket: str = "image") -> HostPath:
     """A path that knows its photograph, an IMAGE with its alpha and out-of-range values, if the size is the path's."""
-    pixels = _fit(channels_first(image), path, vae)
+    pixels = _fit(channels_first(image, node, socket), path, vae)
     if tuple(pixels.shape[-2:]) != size_of(path, vae):
         return path
-    photograph = Photograph.of(_batched(pixels, path.path.batch, node, "image").cpu())
+    photograph = Photograph.of(_batched(pixels, path.path.batch, node, socket).cpu())
     return replace(path, path=replace(path.path, photograph=photograph))
 
 
@@ -88,7 +94,7 @@ def mask_for(mask: Tensor | None, path: HostPath, vae: Any, node: str, socket: s
     """
     if mask is None:
         return None
-    values = _mask_values(mask, node, socket)
+    values = mask_values(mask, node, socket)
     if float(values.max()) == 0:
         raise UserError(
             f"{node}, socket '{socket}': the mask is empty, so nothing could change; paint one (right click on Load "
@@ -102,13 +108,19 @@ def mask_for(mask: Tensor | None, path: HostPath, vae: Any, node: str, socket: s
 
 def known_for(holes: Tensor, image: Tensor, node: str) -> Tensor:
     """MASK (B, H, W) of holes -> (1 or B, 1, h, w) in [0, 1]: 1 where an image (B, 3, h, w) says something."""
-    return 1 - _sized(_mask_values(holes, node, "holes"), tuple(image.shape[-2:]), len(image), node, "holes")
+    return 1 - _sized(mask_values(holes, node, "holes"), tuple(image.shape[-2:]), len(image), node, "holes")
 
 
-def _mask_values(mask: Tensor, node: str, socket: str) -> Tensor:
-    if mask.ndim not in (2, 3) or not torch.isfinite(mask).all():
-        raise UserError(f"{node}, socket '{socket}': got shape {tuple(mask.shape)} or NaN; connect a MASK")
-    return mask.clone().float().reshape(-1, 1, *mask.shape[-2:]).clamp(0, 1)
+def mask_values(mask: Tensor, node: str, socket: str) -> Tensor:
+    """MASK (H, W) or (B, H, W) -> (B, 1, H, W) float32 in [0, 1].
+
+    Raises:
+        UserError: for another shape, or values that are not a mask's.
+    """
+    if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or not mask.numel():
+        got = f"shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise UserError(f"{node}, socket '{socket}': got {got}; connect a MASK")
+    return values_of(mask, node, socket).clone().reshape(-1, 1, *mask.shape[-2:]).clamp(0, 1)
 
 
 def _sized(values: Tensor, size: tuple[int, ...], batch: int, node: str, socket: str) -> Tensor:
@@ -160,14 +172,47 @@ def check_photograph(path: LatentPath, ratio: int) -> None:
         )
 
 
-def photograph_of(latent: dict[str, Any], samples: Tensor, ratio: int) -> Photograph | None:
-    """The photograph of a LATENT from DMAP Encode Photo, and where it is known; None of another's."""
+def with_latent_mask(path: HostPath, vae: Any, node: str) -> HostPath:
+    """A path whose own mask, of the latent that it came from, lies on its picture."""
+    own = path.path.mask
+    if own is None:
+        return path
+    return replace(path, path=replace(path.path, mask=mask_for(own[:, 0], path, vae, node, "path")))
+
+
+def latent_mask(latent: dict[str, Any], batch: int, node: str) -> Tensor | None:
+    """The noise mask of a LATENT (SetLatentNoiseMask) as (1 or B, 1, h, w) in [0, 1]; None if it lets all change.
+
+    Raises:
+        UserError: if it is empty, of another number, or no mask.
+    """
+    mask = latent.get("noise_mask")
+    if mask is None:
+        return None
+    if isinstance(mask, Tensor) and mask.ndim == 4:
+        mask = mask.reshape(-1, *mask.shape[-2:])
+    values = mask_values(mask, node, "latent")
+    if float(values.max()) == 0:
+        raise UserError(f"{node}, socket 'latent': its noise mask is empty, so nothing could change; take it off")
+    values = _sized(values, tuple(values.shape[-2:]), batch, node, "latent")
+    return None if float(values.min()) == 1 else values
+
+
+def stands_for(samples: Tensor) -> str:
+    """What tells a latent from a changed one; videos of one frame, as young hosts have them, count as pictures."""
+    return checksum([samples.squeeze(2) if samples.ndim == 5 else samples])
+
+
+def photograph_of(latent: dict[str, Any], samples: Tensor) -> tuple[Photograph | None, str | None]:
+    """The photograph of a LATENT from DMAP Encode Photo, and where it is known; None of another's.
+
+    Returns:
+        The photograph, and what is to be said if there was one that is not this latent's any more.
+    """
     image = latent.get(PHOTOGRAPH)
     if image is None:
-        return None
-    height, width = image.shape[1:3]
-    grid = [side * ratio for side in samples.shape[-2:]]
-    # Another node may have cut or scaled the latent meanwhile: then the photograph is not its own any more.
-    if [height + -height % ratio, width + -width % ratio] != grid or len(image) != len(samples):
-        return None
-    return replace(Photograph.of(channels_first(image)), known=latent.get(KNOWN))
+        return None, None
+    # Other nodes copy what they do not know, also when they sample, turn, cut or join latents.
+    if latent.get(ENCODED) != stands_for(samples):
+        return None, DROPPED
+    return replace(Photograph.of(channels_first(image, "DMAP Encode Photo", "image")), known=latent.get(KNOWN)), None

@@ -15,7 +15,8 @@ from ...dmap.errors import UserError
 from ...dmap.method.path import LatentPath
 from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
-from . import families, features
+from ...dmap.settings import Settings
+from . import families, features, schedule
 from .weights import held, plain
 
 Result = TypeVar("Result")
@@ -28,11 +29,14 @@ class HostPath:
     Attributes:
         path: the path, with its photograph if that is known.
         model, positive: model and conditioning that it was made with.
+        preset, settings: of the DMAP Invert that made it; "" and None if it was loaded from a file.
     """
 
     path: LatentPath
     model: Any
     positive: list[Any]
+    preset: str = ""
+    settings: Settings | None = None
 
 
 @dataclass(frozen=True)
@@ -230,8 +234,10 @@ def _session(
         check_interrupt()
         hold()
         levels = sigma.to(u.device, torch.float32).expand(u.shape[0]).clone()
+        schedule.settle(wrap.conds["positive"], wrap.model_patcher, levels)
         x = families.with_frames(u, model).clone()
-        out: Tensor = wrap(x, levels, model_options=extra["model_options"], seed=extra.get("seed"))
+        with schedule.named_guidance(extra["model_options"]):
+            out: Tensor = wrap(x, levels, model_options=extra["model_options"], seed=extra.get("seed"))
         return families.without_frames(out).to(u.dtype, copy=True)
 
     def decode(z: Tensor) -> Tensor:

@@ -139,3 +139,10 @@ def test_the_browser_extensions_bear_the_pack_s_name() -> None:
     namespace = "".join(letter for letter in display.lower() if letter.isalnum())
     for file in (ROOT / "web").glob("*.js"):
         assert f'name: "{namespace}.{file.stem}"' in file.read_text()
+
+
+def test_the_page_scripts_import_only_what_is_public() -> None:
+    """``app`` is what the frontend hands to extensions; its other modules move without notice."""
+    for file in (ROOT / "web").glob("*.js"):
+        found = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("import")]
+        assert found == ['import { app } from "../../scripts/app.js";'], file.name

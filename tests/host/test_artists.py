@@ -198,13 +198,15 @@ def test_regions_and_safeguards(server: Server, tools: dict[str, Any]) -> None:
 
 
 def test_a_preset_counts_without_a_browser(server: Server, tools: dict[str, Any]) -> None:
-    """Its values are used whatever the other widgets say; a target of 0 would have stopped at once."""
+    """Its values are used for all that is not sent; a target of 0 would have stopped at once."""
     # The preset's shift needs some room.
     made = Restoration(tools, invert={"steps": 2, "preset": "after another restorer"}, photograph="tiny.png")
-    best = made.optimise(preset="after another restorer", target_score=0.0, iterations=999)
+    best = made.optimise(preset="after another restorer")
+    preset = PRESETS["after another restorer"].values("ascend")
+    for name in preset:
+        made.graph.prompt[best]["inputs"].pop(name, None)
     made.graph.add("PreviewImage", images=made.decode(best))
     found = trace(server.run(made.graph.prompt), best)
-    preset = PRESETS["after another restorer"].values("ascend")
     assert found["settings"] == {key: preset[key] for key in ("iterations", "rule", "step_size", "target_score")}
     made.graph.prompt[best]["inputs"]["preset"] = "no such preset"
     with pytest.raises(HostError, match="preset"):

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from comparetoys import LevelPrior, comparison
 from dmap.cli import main
 from dmap.compare import results
 from dmap.compare.folder import Folder
+from hostgraphs import SETTINGS as OPTIMISE
+from hostgraphs import tiny
 from tools.host import workflow
 from tools.host.server import HostError, Server
 
@@ -63,6 +67,73 @@ def test_it_runs_and_a_second_run_finds_everything_done(server: Server, tools: d
     server.run(again.prompt)
     assert all(file.stat().st_mtime_ns == time for file, time in cells.items())
     assert len(list((folder / "cells").iterdir())) == 3
+
+
+def test_nothing_that_changes_a_pixel_is_missing_from_a_key(server: Server, tools: dict[str, Any]) -> None:
+    """Conditioning, LoRA, patches, hooks, the path's state, its photograph, the VAE: each makes cells of its own.
+
+    The same once more, after the host has let go of all models, makes none.
+    """
+    generator = torch.Generator().manual_seed(0)
+    lora = {
+        "lora_unet_time_embed_0.lora_up.weight": torch.randn(128, 4, generator=generator),
+        "lora_unet_time_embed_0.lora_down.weight": torch.randn(4, 32, generator=generator),
+    }
+    save_file(lora, server.base / "models" / "loras" / "key.safetensors")
+    folder, count = server.base / "output" / "keys" / "cells", 0
+    kinds = [
+        "plain", "plain", "text", "lora", "lora", "weaker lora", "patch", "attention", "hooks", "other frames",
+        "control", "vae", "state", "state", "steps",
+    ]  # fmt: skip
+    seen: set[str] = set()
+    for kind in kinds:
+        server.free()
+        graph = tools["Graph"]()
+        parts = tiny(graph)
+        model, positive, vae = parts["model"], parts["positive"], parts["vae"]
+        if kind == "text":
+            positive = (graph.add("CLIPTextEncode", text="old", clip=(model[0], 1)), 0)
+        elif kind in ("lora", "weaker lora"):
+            strength = 1.0 if kind == "lora" else 0.9
+            names = {"lora_name": "key.safetensors", "strength_model": strength}
+            model = (graph.add("LoraLoaderModelOnly", model=model, **names), 0)
+        elif kind == "patch":
+            model = (graph.add("DMAPTestPatch", model=model, in_place=False), 0)
+        elif kind == "attention":
+            model = (graph.add("DMAPTestAttentionPatch", model=model, image=parts["image"], kind="output"), 0)
+        elif kind in ("hooks", "other frames"):
+            names = {"lora_name": "key.safetensors", "strength_model": 1.0, "strength_clip": 0.0}
+            hook = graph.add("CreateHookLora", **names)
+            start = 0.0 if kind == "hooks" else 0.9
+            frame = graph.add("CreateHookKeyframe", strength_mult=0.5, start_percent=start)
+            keyed = graph.add("SetHookKeyframes", hooks=(hook, 0), hook_kf=(frame, 0))
+            words = {"strength": 1.0, "set_cond_area": "default"}
+            positive = (graph.add("ConditioningSetProperties", cond_NEW=positive, hooks=(keyed, 0), **words), 0)
+        elif kind == "control":
+            net = graph.add("DMAPTestTinyControlNet")
+            words = {"control_net": (net, 0), "image": parts["image"], "strength": 0.5}
+            positive = (graph.add("ControlNetApply", conditioning=positive, **words), 0)
+        elif kind == "vae":
+            vae = (graph.add("DMAPTestOtherVAE", vae=vae), 0)
+        invert = graph.add(
+            "DMAPInvert", model=model, latent=parts["latent"], positive=positive, solver="residual_ddim",
+            steps=3 if kind == "steps" else 2, strength=0.2, max_error=0.05,
+        )  # fmt: skip
+        priors = [(graph.add("DMAPLoadPrior", name=name), 0) for name in ("dmap_quality", "dmap_nss")]
+        path = (invert, 0)
+        if kind == "state":
+            sockets = {"path": path, "vae": vae, "prior": priors[0], "image": parts["image"]}
+            path = (graph.add("DMAPOptimize", **sockets, **{**OPTIMISE, "iterations": 1}), 0)
+        compare = graph.add(
+            "DMAPComparePriors", path=path, vae=vae, image=parts["image"], prior_1=priors[0], prior_2=priors[1],
+            **{**SETTINGS, "folder": "keys", "searches": 1, "iterations": 1},
+        )  # fmt: skip
+        graph.add("PreviewImage", images=(compare, 0))
+        server.run(graph.prompt)
+        found = {file.name for file in folder.iterdir()}
+        assert len(found) - count == (0 if kind in seen else 2), kind
+        count = len(found)
+        seen.add(kind)
 
 
 def test_the_node_and_the_command_agree(server: Server, tools: dict[str, Any], tmp_path: Path) -> None:

@@ -125,7 +125,10 @@ def test_judges_by_name_need_no_gradient(server: Server, tools: dict[str, Any]) 
 
 def test_missing_weights_with_and_without_the_download_switch(server: Server, tools: dict[str, Any]) -> None:
     """UNIQUE's file has no published SHA-256: even with the switch on nothing is asked of the network."""
-    for download, words in ((False, "unless the switch 'download' is on"), (True, "SHA-256 is not published")):
+    for download, words in (
+        (False, "the switch 'download' of DMAP Load IQA Prior is on"),
+        (True, "SHA-256 is not published"),
+    ):
         graph = tools["Graph"]()
         prior = graph.add("DMAPLoadPrior", name="pyiqa:unique", download=download)
         with pytest.raises(HostError, match=words) as caught:

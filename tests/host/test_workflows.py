@@ -194,7 +194,7 @@ def test_no_template_names_its_settings_custom() -> None:
     for name in SHIPPED:
         for node in workflow.flat(workflow.load(WORKFLOWS / f"{name}.json"))["nodes"]:
             if node["type"] == "DMAPOptimize":
-                values = dict(zip((*FIRST, "seed", "control", "feather", "preset", "gradient", "detail"),
+                values = dict(zip((*FIRST, "seed", "control", "feather", "preset", "gradient", "detail", "scale"),
                                   node["widgets_values"], strict=True))  # fmt: skip
                 preset = PRESETS[values["preset"]].values("ascend")
                 assert {key: values[key] for key in preset} == preset, name

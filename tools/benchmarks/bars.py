@@ -1,7 +1,7 @@
 """How far a restoration comes, kind by kind, from input to start to end: ``python -m tools.benchmarks.bars --help``.
 
 Photographs that nothing was trained on, degraded in known ways. "start" is the photograph without its estimated noise
-and blocks, where the ascent begins; "end" is where it ends; "default" is the default preset's end, from its own start.
+and blocks, where the ascent begins; "end" is what ``dmap.restore`` makes of it with the default settings.
 BM3D (Dabov et al. 2007; the package ``bm3d``, with scikit-image's estimate of the noise) is measured where asked for.
 Finished photographs are kept in the output folder, so a stopped run goes on where it was.
 """
@@ -18,19 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import dmap
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg, resample
 from dmap.image.cleaning import clean as clean_photograph
 from dmap.image.files import centre_crop
-from dmap.method.ascent import Ascent, AscentSettings
-from dmap.method.chain import Chain
 from dmap.method.fidelity import fidelity
-from dmap.method.gradients import ALL, make_gradient
-from dmap.method.objective import Objective
-from dmap.method.solvers import make_solver
-from dmap.models.diffusion import LatentDiffusion, shipped
-from dmap.priors import PRIORS, Prior, load_prior
+from dmap.models.diffusion import shipped
+from dmap.priors import PRIORS, load_prior
 from dmap.priors.own import OwnQuality
-from tools.benchmarks.evidence.methods import DEFAULTS, METHODS, Budget, Tools, restore
+from dmap.restoration import DEFAULT_PRIOR
+from dmap.settings import default
+from tools.benchmarks.evidence.methods import Tools
 from tools.benchmarks.evidence.sheets import sheet
 from tools.benchmarks.evidence.tables import table
 from tools.demo import psnr
@@ -65,6 +63,15 @@ FIVE = tuple(KINDS)[:5]
 NOISY = ("noise 10", "noise 15", "noise 20", "noise 25", "grain")
 
 
+TRIED = ("fidelity_weight", "iterations", "step_size", "steps", "strength")
+"""Settings that can be tried; without iterations a restoration ends at the start."""
+
+
+def settings_of(options: argparse.Namespace) -> dmap.Settings:
+    """The defaults, but for what is tried."""
+    return dmap.Settings(**{name: getattr(options, name) for name in TRIED})
+
+
 def photographs(folder: Path, tuning: bool, faces: bool, side: int) -> list[tuple[str, Tensor]]:
     """Names and originals (1, 3, side, side): the faces, or all others, that are for tuning or only for reporting."""
     found = [
@@ -77,22 +84,11 @@ def photographs(folder: Path, tuning: bool, faces: bool, side: int) -> list[tupl
     return [(file.name, centre_crop(file, side)[None]) for file in files]
 
 
-def ascend(
-    diffusion: LatentDiffusion, prior: Prior, start: Tensor, weight: float, iterations: int, step: float, steps: int
-) -> tuple[Tensor, float]:
-    """The end of an ascent from images (B, 3, h, w), and its seconds."""
+def end(tools: Tools, images: Sequence[Tensor], settings: dmap.Settings) -> tuple[list[Tensor], float]:
+    """What ``dmap.restore`` makes of images (1, 3, h, w), all at once, and its CPU seconds an image."""
     began = time.process_time()
-    with torch.no_grad():
-        latent = diffusion.encode(start)
-        schedule = diffusion.schedule(steps, 0.2)
-        path = make_solver("residual_ddim").invert(diffusion.denoise, schedule, latent)
-        detail = start - diffusion.decode(latent)
-    chain = Chain(path, diffusion.denoise, diffusion.decode, make_gradient("keep", kept=ALL), detail=detail)
-    objective = Objective(prior, fidelity("nlpd_colour"), start, 1.0, weight, shift=8)
-    ascent = Ascent(chain, objective, AscentSettings(iterations, "adam", step, 200.0))
-    ascent.run()
-    assert ascent.image is not None
-    return ascent.image, time.process_time() - began
+    restored = dmap.restore(torch.cat(list(images)), tools.diffusion, settings, tools.prior).image
+    return list(restored.chunk(len(images))), (time.process_time() - began) / len(images)
 
 
 def bm3d(image: Tensor) -> Tensor:
@@ -117,20 +113,14 @@ def _photo(options: argparse.Namespace, tools: Tools, name: str, clean: Tensor, 
         degraded.append((image * 255).round() / 255)
     began = time.process_time()
     starts = [clean_photograph(image).image for image in degraded]
-    first = (time.process_time() - began) / len(starts)
+    seconds = {"start": (time.process_time() - began) / len(starts)}
     results: dict[str, Sequence[Tensor]] = {"input": degraded, "start": starts}
-    seconds = 0.0
     if options.iterations:
-        how = (options.fidelity_weight, options.iterations, options.step_size, options.steps)
-        end, seconds = ascend(tools.diffusion, tools.prior, torch.cat(starts), *how)
-        results["end"] = end.chunk(len(end))
-    if options.default:
-        usual = restore(tools, torch.cat(degraded), METHODS[DEFAULTS], Budget()).image
-        results["default"] = usual.chunk(len(usual))
+        results["end"], seconds["end"] = end(tools, degraded, settings_of(options))
     rows: list[Row] = []
     for method, pictures in results.items():
         for kind, image in zip(options.kinds, pictures, strict=True):
-            spent = {"start": first, "end": first + seconds / len(starts)}.get(method, 0.0)
+            spent = seconds.get(method, 0.0)
             rows.append({"photo": name, "kind": kind, "method": method, **_measure(image, clean), "seconds": spent})
     if options.bm3d:
         for kind, image in zip(options.kinds, degraded, strict=True):
@@ -180,12 +170,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=10**6, help="at most so many photographs, spread over all")
     parser.add_argument("--side", type=int, default=256, help="of the square in pixels")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="degradations")
-    parser.add_argument("--prior", default="dmap_guide", help="a prior of the pack, a shipped network or a file")
-    parser.add_argument("--fidelity-weight", type=float, default=15.0, help="of the ascent from the start")
-    parser.add_argument("--iterations", type=int, default=10, help="of it; 0 ends at the start")
-    parser.add_argument("--step-size", type=float, default=0.06, help="of it")
-    parser.add_argument("--steps", type=int, default=1, help="of its diffusion path")
-    parser.add_argument("--default", action="store_true", help="also the default preset from its own start")
+    parser.add_argument("--prior", default=DEFAULT_PRIOR, help="a prior of the pack, a shipped network or a file")
+    for name in TRIED:
+        kind, usual = type(default(name)), default(name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=usual, help=f"(default: {usual})")
     parser.add_argument("--bm3d", action="store_true", help="also BM3D on noise; needs the package bm3d")
     parser.add_argument("--sheets", action="store_true", help="also a sheet a photograph")
     options = parser.parse_args(arguments)

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from dmap.image.files import FORMATS
 from tools.host.server import ROOT, HostError, Server, host_folder
 
 SIZES = {"sd15": 512, "sdxl": 1024}
@@ -77,7 +78,7 @@ def run(photo: Path, names: list[str], iterations: int, cpu: bool) -> list[dict[
                 (server.base / "models" / "checkpoints" / SD15.name).symlink_to(SD15)
                 for name in names:
                     size = (DRY if cpu else SIZES)[name]
-                    with Image.open(photo) as image:
+                    with Image.open(photo, formats=FORMATS) as image:
                         image.convert("RGB").resize((size, size)).save(server.base / "input" / f"{name}.png")
                     rows.append({"scenario": scenario, "name": name, "px": size, **_row(server, name, iterations)})
                     print(json.dumps(rows[-1]), flush=True)

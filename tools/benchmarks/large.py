@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from dmap.image.files import to_tensor
+from dmap.image.files import FORMATS, to_tensor
 from dmap.image.layout import Layout
 from tools.benchmarks.tiles import borders, scaled, seam
 from tools.host import workflow
@@ -96,7 +96,7 @@ def main() -> None:
         (optimise,) = workflow.nodes_of(prompt, "DMAPOptimize")
         (saved,) = [key for key, node in prompt.items() if node["_meta"]["title"] == "Restored" and key in outputs]
         found = server.image(outputs[saved]["images"][0])
-        restored = to_tensor(Image.open(io.BytesIO(found)).convert("RGB"))[None].float() / 255
+        restored = to_tensor(Image.open(io.BytesIO(found), formats=FORMATS).convert("RGB"))[None].float() / 255
         rows = json.loads(outputs[optimise]["dmap_trace"][0])["rows"]
         print(f"{y.shape[-1]}x{y.shape[-2]} px, {options.iterations} iterations: {seconds:.0f} s in all, "
               f"{rows[-1]['seconds'] / len(rows):.0f} s an evaluation, peak memory {server.memory():.0f} MiB of which "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dmap.image.files import FORMATS
 from tools.host.server import ROOT, Server
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     nodes = ROOT / "tests" / "host" / "dmap_test_nodes"
     with tempfile.TemporaryDirectory() as temporary, Server(Path(temporary), packs=[nodes]) as server:
-        with Image.open(options.photo) as image:
+        with Image.open(options.photo, formats=FORMATS) as image:
             small = image.convert("RGB").resize((options.size, options.size))
             small.save(server.base / "input" / "photograph.png")
         idle, began = server.memory(), time.monotonic()

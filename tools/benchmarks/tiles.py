@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dmap.image.files import to_tensor
+from dmap.image.files import FORMATS, to_tensor
 from dmap.image.layout import Layout
 from dmap.image.photograph import Photograph
 from dmap.image.tiles import starts
@@ -69,7 +69,7 @@ def last(ascent: Ascent) -> Tensor:
 
 def scaled(file: Path, size: int, grid: int) -> Tensor:
     """A photograph with its long side scaled to ``size``, cropped to the latent grid."""
-    with Image.open(file) as opened:
+    with Image.open(file, formats=FORMATS) as opened:
         image = opened.convert("RGB")
     factor = size / max(image.size)
     image = image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)

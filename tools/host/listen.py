@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
+from dmap.image.files import FORMATS
+
 from .server import HostError, Server
 
 PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4
@@ -101,8 +103,8 @@ class Listener:
     def _hear_bytes(self, data: bytes) -> None:
         kind, length = struct.unpack(">II", data[:8])
         if kind == PREVIEW:  # here the second number is the format
-            self.previews.append(Image.open(io.BytesIO(data[8:])))
+            self.previews.append(Image.open(io.BytesIO(data[8:]), formats=FORMATS))
         elif kind == PREVIEW_WITH_METADATA:
-            self.previews.append(Image.open(io.BytesIO(data[8 + length :])))
+            self.previews.append(Image.open(io.BytesIO(data[8 + length :]), formats=FORMATS))
         elif kind == TEXT:
             self.texts.append((data[8 : 8 + length].decode(), data[8 + length :].decode()))

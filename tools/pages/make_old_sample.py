@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise
-from dmap.image.files import to_tensor
+from dmap.image.files import FORMATS, to_tensor
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "workflows"
 BOX = (150, 40, 406, 232)
@@ -22,7 +22,7 @@ BLUR, NOISE, SEED = 1.0, 8 / 255, 0
 
 def make(clean: Path, target: Path) -> None:
     """Write the aged crop of ``clean`` as an RGBA file."""
-    with Image.open(clean) as image:
+    with Image.open(clean, formats=FORMATS) as image:
         pixels = to_tensor(image.convert("L").convert("RGB").crop(BOX))[None].float() / 255
     pixels = gaussian_blur(0.2 + 0.65 * pixels, BLUR) * torch.tensor(SEPIA).reshape(1, 3, 1, 1)
     pixels = gaussian_noise(pixels, NOISE, torch.Generator().manual_seed(SEED), grey=True)

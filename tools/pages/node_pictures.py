@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from dmap.image.files import FORMATS
 from tools.host.server import ROOT, Server
 
 TEXT = "inputs"
@@ -63,7 +64,7 @@ def main() -> None:
             shot = page.screenshot(clip={"x": x - 14, "y": y - 60, "width": width + 28, "height": height + 74})
             text = PngInfo()
             text.add_text(TEXT, shown(nodes[kind]))
-            with Image.open(io.BytesIO(shot)) as picture:
+            with Image.open(io.BytesIO(shot), formats=FORMATS) as picture:
                 picture.convert("RGB").quantize(64).save(FOLDER / f"{kind}.png", optimize=True, pnginfo=text)
         browser.close()
 

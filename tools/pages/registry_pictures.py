@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from dmap.image.files import FORMATS
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 DEMO = DOCS / "restore_demo.jpg"
@@ -32,7 +34,7 @@ def half_and_half(size: tuple[int, int], centre: tuple[float, float], height: fl
         centre: the crop's middle, x and y as shares of the photograph.
         height: the crop's height as a share of the photograph's.
     """
-    with Image.open(DEMO) as demo:
+    with Image.open(DEMO, formats=FORMATS) as demo:
         width, tall = demo.width // 2, demo.height
         before, after = (demo.convert("RGB").crop((x, 0, x + width, tall)) for x in (0, width))
     high = height * tall

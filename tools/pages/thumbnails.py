@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from dmap.image.files import FORMATS
 from tools.host import workflow
 from tools.host.server import ROOT, Server
 
@@ -79,7 +80,7 @@ def run(server: Server, saved: dict[str, Any], first: str | None) -> tuple[Image
     }
     before = photograph if first is None else io.BytesIO(server.image(files[first]))
     after = io.BytesIO(server.image(files["Restored"]))
-    return Image.open(before).convert("RGB"), Image.open(after).convert("RGB")
+    return Image.open(before, formats=FORMATS).convert("RGB"), Image.open(after, formats=FORMATS).convert("RGB")
 
 
 def main() -> None:
@@ -89,7 +90,7 @@ def main() -> None:
         for name in names:
             saved = workflow.load(FOLDER / f"{name}.json")
             if name in CARDS:
-                with Image.open(photograph_of(saved)) as photograph:
+                with Image.open(photograph_of(saved), formats=FORMATS) as photograph:
                     picture = card(photograph.convert("RGB"), *CARDS[name])
             else:
                 first, labels = PAIRS.get(name, (None, ("before", "after")))

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import torch
 
+from dmap import output
+from dmap.cli.common import device_of
+from dmap.errors import UserError
+
 from . import autoencoder, denoiser, flow, guide, judge, policy, quality
 from .loop import LoopSettings
 
@@ -63,8 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
         workers=options.workers,
     )
     try:
+        device_of(options.device)
+        if options.start is not None and not options.start.is_file():
+            raise UserError(f"--start: there is no file {options.start}")
+        output.check_new_folder(options.out)
         train(options.photos, options.out, settings, options.seed)
-    except ValueError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dmap.image.files import SUFFIXES, centre_crop, to_tensor
+from dmap.errors import UserError
+from dmap.image.files import FAULTS, FORMATS, SUFFIXES, centre_crop, to_tensor
 
 HELDOUT = Path(__file__).with_name("heldout.txt")
 RESERVE = Path(__file__).with_name("reserve.txt")
@@ -45,7 +46,7 @@ class Reserved:
         """The square around the face, or else the largest centred one, (3, side, side) in [0, 1]."""
         if self.face is None:
             return centre_crop(folder / self.name, side)
-        with Image.open(folder / self.name) as image:
+        with Image.open(folder / self.name, formats=FORMATS) as image:
             x, y, share = self.face
             edge = min(round(share * image.width), *image.size)
             left = min(max(0, round(x * image.width - edge / 2)), image.width - edge)
@@ -68,23 +69,26 @@ def list_photos(folder: Path, heldout: bool) -> list[Path]:
     """The photographs of a folder, sorted: the first held-out ones, or all that may be trained on.
 
     Raises:
-        ValueError: if there is none.
+        UserError: if there is none.
     """
+    if not folder.is_dir():
+        raise UserError(f"photos: {folder} is not a folder")
     held, apart = heldout_names(), {one.name for one in reserve()}
     files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name not in apart)
     files = [file for file in files if (file.name in held) == heldout]
     if not files:
-        raise ValueError(
-            f"photos: {folder} holds no {'held-out ' if heldout else ''}photograph ({', '.join(SUFFIXES)})"
-        )
+        raise UserError(f"photos: {folder} holds no {'held-out ' if heldout else ''}photograph ({', '.join(SUFFIXES)})")
     return files
 
 
 def load_scaled(file: Path, factor: float) -> Tensor:
     """A photograph made smaller by ``factor`` with an area-correct filter, (3, h, w) uint8."""
-    with Image.open(file) as image:
-        size = (max(1, round(image.width / factor)), max(1, round(image.height / factor)))
-        return to_tensor(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            size = (max(1, round(image.width / factor)), max(1, round(image.height / factor)))
+            return to_tensor(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    except FAULTS as error:
+        raise UserError(f"photos: {file} cannot be read as a picture ({error}); take it out") from error
 
 
 def load_all_scaled(files: Iterable[Path], factors: Sequence[float]) -> Iterator[Tensor]:
@@ -112,7 +116,7 @@ class Crops:
         """Load photographs at each scale at which both sides are still at least ``smallest``."""
         images = [image for image in load_all_scaled(files, factors) if min(image.shape[1:]) >= smallest]
         if not images:
-            raise ValueError(
+            raise UserError(
                 f"photos: none is large enough; sides of at least {smallest * min(factors):.0f} px are needed"
             )
         return cls(images, generator)

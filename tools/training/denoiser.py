@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dmap.errors import UserError
 from dmap.image.files import centre_crop
 from dmap.method.denoiser import from_network
 from dmap.method.schedule import scaled_linear_betas, sigmas_from_betas
@@ -44,7 +45,7 @@ def encode_all(network: Autoencoder, files: list[Path], generator: torch.Generat
                 pixels = image[None, :, top : top + height, left : left + width].to(device).float() / 127.5 - 1
                 latents.append(network.encode(pixels.flip(3) if number % 2 else pixels)[0].half())
     if not latents:
-        raise ValueError(
+        raise UserError(
             f"photos: none is large enough; sides of at least {int(4 * SIDE * min(FACTORS)) + 6} px are needed"
         )
     return latents

@@ -151,7 +151,7 @@ class OtherDegrader(Draws):
         picture = Image.fromarray(x[0].mul(255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy())
         buffer = io.BytesIO()
         picture.save(buffer, "WEBP", quality=round(level(severity, 80, 1)))
-        return to_tensor(Image.open(buffer))[None].float() / 255
+        return to_tensor(Image.open(buffer, formats=("WEBP",)))[None].float() / 255
 
     def blocky(self, x: Tensor, severity: float) -> Tensor:
         """Reduced by block means or every n-th pixel, enlarged bilinearly."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .flows import FlowFacts, TinyFlow
-from .images import Halves, Spoil, SpoilLatent
-from .models import FullXL, NoConditioning, TinyControlNet, TinySD, TinyXL
+from .images import Anything, Halves, Spoil, SpoilLatent
+from .models import FullXL, NoConditioning, OtherVAE, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
 from .priors import Opposite
 from .probes import Compare, Fingerprint, PreviewMethod, Probe
@@ -36,7 +36,9 @@ class TestNodes(ComfyExtension):
             Spoil,
             SpoilLatent,
             NoConditioning,
+            OtherVAE,
             Halves,
+            Anything,
             Compare,
             Opposite,
             PreviewMethod,

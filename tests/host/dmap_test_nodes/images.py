@@ -27,6 +27,10 @@ class Spoil(io.ComfyNode):
             "float",
             "three",
             "rounded",
+            "bytes",
+            "to 255",
+            "from -1",
+            "infinite",
         ]
         return io.Schema(
             node_id="DMAPTestSpoil",
@@ -48,6 +52,14 @@ class Spoil(io.ComfyNode):
         elif kind == "rounded":
             # To 8 bits, a little above: the host's SaveImage cuts off instead of rounding.
             image = image.mul(255).round() / 255 + 1e-4
+        elif kind == "bytes":
+            image = image.mul(255).round().byte()
+        elif kind == "to 255":
+            image = image * 255
+        elif kind == "from -1":
+            image = 2 * image - 1
+        elif kind == "infinite":
+            image[0, 0, 0, 0] = float("inf")
         elif kind == "two_channels":
             image = image[..., :2]
         elif kind == "float":
@@ -89,6 +101,29 @@ class SpoilLatent(io.ComfyNode):
         else:
             samples = samples[:, :, None].expand(-1, -1, 2 if kind == "video" else 1, -1, -1)
         return io.NodeOutput({**latent, "samples": samples})
+
+
+class Anything(io.ComfyNode):
+    """A value of whatever kind, for sockets and widgets of every type."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestAnything",
+            inputs=[io.Combo.Input("kind", options=list(ANYTHING))],
+            outputs=[io.AnyType.Output("value")],
+        )
+
+    @classmethod
+    def execute(cls, kind: str) -> io.NodeOutput:
+        return io.NodeOutput(ANYTHING[kind])
+
+
+ANYTHING: dict[str, Any] = {
+    "text": "x" * 5000, "none": None, "nan": float("nan"), "infinite": float("inf"), "fraction": 2.5, "seven": 7,
+    "list": [[1], "a"], "dictionary": {"samples": "a"}, "huge": 10**400, "true": True, "tensor": torch.zeros(3),
+    "half": 0.5,
+}  # fmt: skip
 
 
 class Halves(io.ComfyNode):

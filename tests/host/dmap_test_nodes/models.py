@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
@@ -209,6 +210,27 @@ class TinyControlNet(io.ComfyNode):
         randomise(network, 3)
         control = comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device())
         return io.NodeOutput(control)
+
+
+class OtherVAE(io.ComfyNode):
+    """The VAE of another training: the same shapes, other weights."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(node_id="DMAPTestOtherVAE", inputs=[io.Vae.Input("vae")], outputs=[io.Vae.Output("other")])
+
+    @classmethod
+    def execute(cls, vae: Any) -> io.NodeOutput:
+        with torch.inference_mode(False):
+            network = copy.deepcopy(vae.first_stage_model)
+            generator = torch.Generator().manual_seed(7)
+            for parameter in network.parameters():
+                if parameter.ndim > 1:
+                    parameter.data = parameter.data[torch.randperm(len(parameter), generator=generator)].clone()
+        other = copy.copy(vae)
+        other.first_stage_model = network
+        other.patcher = type(vae.patcher)(network, vae.patcher.load_device, vae.patcher.offload_device)
+        return io.NodeOutput(other)
 
 
 class NoConditioning(io.ComfyNode):
