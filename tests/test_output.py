@@ -150,7 +150,7 @@ def test_the_second_place_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (["in.png", "out.png", "--trace", "nowhere/trace.json"], "its folder does not exist"),
         (["in.png", "out.png", "--trace", "/dev/null", "--overwrite"], "it is no plain file"),
         (["in.png", "out.png", "--checkpoint", "w.safetensors", "--trace", "w.safetensors"], "same file"),
-        (["in.png", "n" * 252 + ".png"], "nothing can be written under this name"),
+        (["in.png", "n" * 252 + ".png"], "File name too long"),
         (["in.png", "in.png/out.png"], "nothing can be written under this name"),
     ],
 )
