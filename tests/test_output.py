@@ -141,7 +141,6 @@ def test_the_second_place_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["in.png", "folder.png", "--overwrite"], "it is a folder"),
         (["in.png", "out.png", "--trace", "in.png"], "--trace: in.png is the same file as IN"),
         (["in.png", "out.png", "--trace", "link.png", "--overwrite"], "--trace: link.png is the same file as IN"),
         (["in.png", "in.png", "--overwrite"], "OUT: in.png is the same file as IN"),
@@ -151,7 +150,7 @@ def test_the_second_place_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (["in.png", "out.png", "--trace", "nowhere/trace.json"], "its folder does not exist"),
         (["in.png", "out.png", "--trace", "/dev/null", "--overwrite"], "it is no plain file"),
         (["in.png", "out.png", "--checkpoint", "w.safetensors", "--trace", "w.safetensors"], "same file"),
-        (["in.png", "n" * 252 + ".png"], "nothing can be written under this name"),
+        (["in.png", "n" * 252 + ".png"], "File name too long"),
         (["in.png", "in.png/out.png"], "nothing can be written under this name"),
     ],
 )
@@ -159,7 +158,7 @@ def test_places_are_checked_before_the_work(
     photo: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(photo.parent)
-    monkeypatch.setattr("dmap.cli.restore.shipped", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr("dmap.models.choice.shipped", lambda *_: pytest.fail("the work began"))
     Path("folder.png").mkdir()
     Path("link.png").symlink_to("in.png")
     Path("notes.txt").write_text("mine")
