@@ -203,15 +203,24 @@ def test_signals_that_end_the_program_keep_the_best_image(photo: Path, number: s
     """Also when nobody listens any more: a closed terminal takes stderr with it."""
     out = photo.with_name("out.png")
     command = [sys.executable, "-m", "dmap", "restore", str(photo), str(out), "--steps", "1", "--iterations", "900"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("restoring 2/"):
-            break
-    process.stderr.close()
-    time.sleep(0.2)
-    process.send_signal(number)
-    assert process.wait(60) == (130 if number == signal.SIGINT else 128 + number)
+
+    def heard() -> None:  # the tests may run where signals are ignored, which is inherited
+        signal.signal(number, signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=heard
+    )
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("restoring 2/"):
+                break
+        process.stderr.close()
+        time.sleep(0.2)
+        process.send_signal(number)
+        assert process.wait(60) == (130 if number == signal.SIGINT else 128 + number)
+    finally:
+        process.kill()
     with Image.open(out) as image:
         assert image.size == (96, 96)
 

@@ -19,8 +19,8 @@ SIZE = (512, 336)
 BLUR, NOISE, QUALITY, SEED = 0.8, 10 / 255, 50, 0
 OTHERS = {
     "arena": "roman-colosseum", "bird": "canyon-wren", "desert": "extreme-desert-hike", "dog": "inc-dog",
-    "flower": "blue-periwinkle", "food": "bo-healthy-salad", "house": "casa-mila", "lake": "lake-sherburne", "otters": "oakland-zoo-otters",
-    "shop": "immich-text-japanese-shop",
+    "flower": "blue-periwinkle", "food": "bo-healthy-salad", "house": "casa-mila", "lake": "lake-sherburne",
+    "otters": "oakland-zoo-otters", "shop": "immich-text-japanese-shop",
 }  # fmt: skip
 """What dmap_sample_NAME.jpg is made of."""
 
