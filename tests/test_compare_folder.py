@@ -114,11 +114,11 @@ def test_a_kill_in_the_middle_loses_at_most_the_cell_in_work(tmp_path: Path) -> 
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     cells = tmp_path / "killed" / "cells"
     with subprocess.Popen(command, env=environment) as process:
-        while len(list(cells.glob("*.safetensors")) if cells.is_dir() else []) < 3:
+        while len(list(cells.glob("[!.]*.safetensors")) if cells.is_dir() else []) < 3:
             assert process.poll() is None, "it ended before it could be killed"
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    kept = {file: file.stat().st_mtime_ns for file in cells.glob("*.safetensors")}
+    kept = {file: file.stat().st_mtime_ns for file in cells.glob("[!.]*.safetensors")}
     assert 3 <= len(kept) < 12
     going_on = comparison(tmp_path / "killed")
     assert going_on.finished == len(kept), "a half-written cell was taken for a whole one, or a whole one was lost"
