@@ -40,7 +40,7 @@ def pixels(file: Path) -> torch.Tensor:
 
 def beside(first: Path, second: Path, target: Path) -> None:
     """Write two pictures of one height side by side."""
-    with Image.open(first) as left, Image.open(second) as right:
+    with Image.open(first, formats=FORMATS) as left, Image.open(second, formats=FORMATS) as right:
         both = Image.new("RGB", (left.width + right.width, left.height))
         both.paste(left.convert("RGB"), (0, 0))
         both.paste(right.convert("RGB"), (left.width, 0))

@@ -22,6 +22,7 @@ from PIL import Image
 
 from dmap.batch import Executor, Journal, Place, Processes, Serial, Work
 from dmap.folders import Event, RestoreRecipe, find, restore_all
+from dmap.image.files import FORMATS
 from dmap.restoration import DEFAULT_PRIOR
 from dmap.settings import Settings
 from tools.training.data import list_photos
@@ -54,7 +55,7 @@ def throughput(options: argparse.Namespace) -> None:
     recipe = RestoreRecipe(Settings(iterations=options.iterations), DEFAULT_PRIOR)
     with tempfile.TemporaryDirectory() as place:
         for file in list_photos(options.photos, heldout=True)[: options.count]:
-            with Image.open(file) as opened:
+            with Image.open(file, formats=FORMATS) as opened:
                 opened.convert("RGB").resize((options.size, options.size)).save(Path(place) / f"{file.stem}.png")
         first = 0.0
         for jobs in options.jobs:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
-from dmap.image.files import to_tensor
+from dmap.image.files import FORMATS, to_tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = (512, 336)
@@ -27,7 +27,7 @@ OTHERS = {
 
 def crop(photo: Path) -> Image.Image:
     """The middle of a photograph at the samples' size."""
-    with Image.open(photo) as image:
+    with Image.open(photo, formats=FORMATS) as image:
         width, height = (
             min(image.width, image.height * SIZE[0] / SIZE[1]),
             min(image.height, image.width * SIZE[1] / SIZE[0]),
