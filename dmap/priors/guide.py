@@ -12,7 +12,7 @@ WEIGHTS = {"dmap_guide": 0.85, "dmap_quality": 0.065, "dmap_quality_seed1": 0.08
 """The gradient of the first points to the original best and is short; those of the others bring detail.
 
 Chosen on photographs for tuning; docs/evidence.md has the figures."""
-CAREFUL_WEIGHT = 25.0
+CAREFUL_WEIGHT = 18.0
 """Its scores move little, so it asks for less fidelity than ``dmap_quality``."""
 
 

@@ -243,6 +243,7 @@ def test_a_proposed_mixture_is_offered_by_name_and_restores(
         assert "file:host_proposed.json" in offered[1]["options"]
         (loader,), (optimise,) = (workflow.nodes_of(demo_prompt, kind) for kind in ("DMAPLoadPrior", "DMAPOptimize"))
         demo_prompt[loader]["inputs"]["name"] = "file:host_proposed.json"
+        demo_prompt[optimise]["inputs"]["fidelity_weight"] = 20.0
         rows = json.loads(server.run(demo_prompt)[optimise]["dmap_trace"][0])["rows"]
         assert max(row["prior"][0] for row in rows) > rows[0]["prior"][0]
     finally:
