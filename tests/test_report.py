@@ -38,7 +38,7 @@ def ranking() -> dict[str, Any]:
     where = {"photograph": NASTY, "degradation": "noise", "level": 3e-4}
     observers = [{"name": "o1", "votes": 33, "catches": [4, 4], "repeats": [2, 3], "left": 0.5}]
     return {
-        "overall": one, "degradations": {"noise": one}, "agreement": None, "strategy": "random",
+        "study": "s1", "overall": one, "degradations": {"noise": one}, "agreement": None, "strategy": "random",
         "resampled": "photographs only", "verdict": "Shown: red above smooth, grey.", "photographs": 3,
         "pairs": [{**where, "a": "red", "b": "grey", "votes_a": 3.0, "votes_b": 1.0}],
         "observers": observers, "problems": [{"file": "<b>x</b>.json", "text": "it is empty", "used": False}],

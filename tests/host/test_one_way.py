@@ -10,6 +10,7 @@ from PIL import Image
 
 import dmap
 from dmap.cli import main
+from dmap.restoration import DEFAULT_PRIOR
 from dmap.settings import describe
 from hostgraphs import pixels
 from tools.host.server import Server
@@ -27,10 +28,11 @@ def widgets(stage: str) -> dict[str, Any]:
 def test_nodes_command_and_library_give_the_same_picture(server: Server, tools: dict[str, Any], tmp_path: Path) -> None:
     """133 x 131 px, no multiples of the latent grid."""
     graph, photo = tools["Graph"](), server.base / "input" / "odd.png"
-    image, demo = graph.add("LoadImage", image="odd.png"), graph.add("DMAPLoadDemoModels")
+    loaded, demo = graph.add("LoadImage", image="odd.png"), graph.add("DMAPLoadDemoModels")
+    image = graph.add("DMAPCleanPhoto", image=(loaded, 0))
     latent = graph.add("DMAPEncode", image=(image, 0), vae=(demo, 2), tile=0)
     path = graph.add("DMAPInvert", model=(demo, 0), positive=(demo, 1), latent=(latent, 0), **widgets("invert"))
-    prior = graph.add("DMAPLoadPrior", name="dmap_quality")
+    prior = graph.add("DMAPLoadPrior", name=DEFAULT_PRIOR)
     best = graph.add(
         "DMAPOptimize", path=(path, 0), vae=(demo, 2), prior=(prior, 0), image=(image, 0), **widgets("ascend")
     )

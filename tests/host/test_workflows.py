@@ -68,7 +68,7 @@ def test_restore_demo(server: Server, demo_prompt: dict[str, Any]) -> None:
     plot = picture(server, by_title(demo_prompt, outputs, "Trace")["images"][0])
     assert plot.shape == (640, 960, 3)
     (key,) = workflow.nodes_of(demo_prompt, "DMAPInvert")
-    error = float(outputs[key]["text"][0].removeprefix("round-trip error "))
+    error = float(outputs[key]["text"][0].splitlines()[0].removeprefix("round-trip error "))
     assert error < 1e-4
 
 
@@ -90,11 +90,12 @@ def test_the_demo_models_run_it(server: Server, definitions: dict[str, Any], nam
     saved = workflow.load(WORKFLOWS / f"{name}.json")
     kinds = {node["type"] for node in saved["nodes"]}
     photograph = "scratched.png" if "DMAPDegradationInpaint" in kinds else "tiny.png"
-    overrides: dict[str, dict[str, Any]] = {
-        "LoadImage": {"image": photograph},
-        "DMAPInvert": {"steps": 1, "preset": "custom"},
-        "DMAPOptimize": {"iterations": 1, "preset": "custom"},
-    }
+    overrides: dict[str, dict[str, Any]] = {"LoadImage": {"image": photograph}}
+    if quick := name != "restore_photo":  # there the preset comes by a link and says all
+        overrides |= {
+            "DMAPInvert": {"steps": 1, "preset": "custom"},
+            "DMAPOptimize": {"iterations": 1, "preset": "custom"},
+        }
     if "DMAPTiles" in kinds:
         overrides["DMAPTiles"] = {"tile": 64, "overlap": 16}
     prompt = workflow.to_prompt(saved, definitions, overrides)
@@ -108,7 +109,7 @@ def test_the_demo_models_run_it(server: Server, definitions: dict[str, Any], nam
         pictures += [outputs[slider][side][0] for side in ("a_images", "b_images")]
     assert all(picture(server, one).std() > 0.01 for one in pictures)
     for key in workflow.nodes_of(prompt, "DMAPOptimize"):
-        assert len(json.loads(outputs[key]["dmap_trace"][0])["rows"]) == 2
+        assert len(json.loads(outputs[key]["dmap_trace"][0])["rows"]) == 2 or not quick
 
 
 def test_the_self_check(server: Server, definitions: dict[str, Any]) -> None:

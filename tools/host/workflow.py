@@ -146,7 +146,7 @@ def _before_and_after(node: dict[str, Any], workflow: dict[str, Any], definition
         inputs: dict[str, Any] = {name: [str(link[1]), link[2]] for name, link in pictures.items()}
         inputs["compare_view"] = {"__value__": ["", ""]}
         return {str(node["id"]): {"class_type": SLIDER, "inputs": inputs, "_meta": {"title": node["title"]}}}
-    shown = {tuple(link[1:3]) for link in workflow["links"] if kinds[link[3]] in ("PreviewImage", "SaveImage")}
+    shown = {tuple(link[1:3]) for link in workflow["links"] if kinds.get(link[3]) in ("PreviewImage", "SaveImage")}
     return {
         f"{node['id']}:{name}": {
             "class_type": "PreviewImage",
