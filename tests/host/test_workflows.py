@@ -141,6 +141,7 @@ def test_restore_sd15(server: Server, definitions: dict[str, Any], sd15: str, pr
             "CheckpointLoaderSimple": {"ckpt_name": sd15},
             "LoadImage": {"image": "small.png"},
             "DMAPInvert": {"steps": 2, "strength": 0.2},
+            "DMAPLoadPrior": {"name": "dmap_quality"},
             "DMAPOptimize": {"iterations": 2, "step_size": 0.02, "fidelity_weight": 0.0},
         },
     )
