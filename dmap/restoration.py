@@ -213,13 +213,16 @@ def prepare(
     mask = None if photograph is None else photograph.mask
     movable = path.mask if photograph is None else mask
     tiled = tiled_prior(prior, layout)
-    unit = prior.info.careful_weight
+
+    def careful(one: Prior) -> float:
+        return one.info.careful_weight if settings.scale == "common" else CAREFUL
+
     objective = Objective(
         tiled,
         tiled_fidelity(fidelity(settings.fidelity), layout),
         backdrop if observed is None else observed.to(model.device),
         settings.prior_weight,
-        settings.fidelity_weight * (unit / CAREFUL if settings.scale == "common" else 1.0),
+        settings.fidelity_weight * (careful(prior) / CAREFUL),
         settings.shift,
         settings.seed,
         degradation=_with_holes(degradation, photograph),
@@ -229,7 +232,7 @@ def prepare(
                 region,
                 prior=tiled if region.prior is prior else tiled_prior(region.prior, layout),
                 # The fidelity has one weight: a model with longer gradients than the prior's counts for less.
-                weight=region.weight * (unit / region.prior.info.careful_weight if settings.scale == "common" else 1.0),
+                weight=region.weight * (careful(prior) / careful(region.prior)),
             )
             for region in regions
         ],

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..method.chain import Decoder
 from ..method.path import LatentPath
-from .noise import estimate_noise
+from .noise import Noise, estimate_noise
 from .photograph import Photograph
 
 AUTO = "auto"
@@ -62,15 +62,15 @@ def blockiness(image: Tensor) -> Tensor:
     return torch.minimum(*found)
 
 
-def largest_share(photograph: Tensor) -> Tensor:
-    """The most that "auto" takes of each photograph (B, 3, h, w): (B,), in [``LEAST_LIMIT``, 1].
+def largest_share(photograph: Tensor, noise: Noise) -> Tensor:
+    """The most that "auto" takes of each photograph (B, 3, h, w) with its noise: (B,), in [``LEAST_LIMIT``, 1].
 
     All of it where there is next to no noise and no block, as in what DMAP Clean Photo gives; else ``MOST`` down to
     ``LEAST_LIMIT`` with blocks. The line is fitted to the best share of JPEG qualities from 15 to 85 on photographs for
     tuning.
     """
     blocks = blockiness(photograph)
-    spotless = (255 * estimate_noise(photograph).level < FAINT) & (blocks < NO_BLOCKS)
+    spotless = (255 * noise.level < FAINT) & (blocks < NO_BLOCKS)
     return torch.where(spotless, torch.ones_like(blocks), (1 - 0.75 * blocks).clamp(LEAST_LIMIT, MOST))
 
 
@@ -90,11 +90,12 @@ def estimated_share(
         known: (1 or B, 1, h, w) in [0, 1], 0 where ``missing`` is 0 because nothing is known.
         most: the largest share to return, (B,) or one for all; ``largest_share`` if None.
     """
-    limit = largest_share(photograph) if most is None else torch.as_tensor(most)
+    noise = estimate_noise(photograph)
+    limit = largest_share(photograph, noise) if most is None else torch.as_tensor(most)
     part = 1.0 if known is None else known.mean(dim=(1, 2, 3)).clamp(min=1e-6)
     power = (missing.square().mean(dim=(1, 2, 3)) / part).clamp(min=1e-12)
-    noise = estimate_noise(photograph).deviation(photograph.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2, 3))
-    return torch.minimum((1 - noise / power).clamp(min=0), limit.to(power))
+    variance = noise.deviation(photograph.mean(dim=1, keepdim=True)).square().mean(dim=(1, 2, 3))
+    return torch.minimum((1 - variance / power).clamp(min=0), limit.to(power))
 
 
 def weighted(missing: Tensor, share: Tensor) -> Tensor:
