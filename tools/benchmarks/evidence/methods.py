@@ -134,6 +134,7 @@ def settings_of(method: Method, budget: Budget) -> Settings:
         target_score=budget.target,
         gradient=method.gradient,
         detail=method.detail,
+        scale="absolute",
     )
 
 
