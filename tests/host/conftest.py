@@ -53,10 +53,8 @@ def sd15(server: Server) -> str:
     """Name of a checkpoint of Stable Diffusion 1.5's architecture with random weights, written once and kept."""
     file = ROOT / ".cache" / "random_sd15.safetensors"
     if not file.exists():
-        # In a process of its own: it imports the host's modules. Other workers may be writing the same.
-        part = file.with_suffix(f".{os.getpid()}.safetensors")
-        subprocess.run([sys.executable, "-m", "tools.host.random_sd15", str(part)], check=True, cwd=ROOT)
-        part.replace(file)
+        # In a process of its own: it imports the host's modules.
+        subprocess.run([sys.executable, "-m", "tools.host.random_sd15", str(file)], check=True, cwd=ROOT)
     target = server.base / "models" / "checkpoints" / file.name
     if not target.exists():
         os.symlink(file, target)

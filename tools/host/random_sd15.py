@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+
+from dmap.output import replacing
 
 from .server import host_folder
 
@@ -82,9 +83,8 @@ def write(file: Path, seed: int = 0) -> None:
                 noise *= 0.3 if key.endswith(BRANCH_ENDS) else 1.0
             tensors[prefix + key] = noise.to(half).contiguous()
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".part")
-    save_file(tensors, temporary)
-    os.replace(temporary, file)
+    with replacing(file) as new:  # others may be writing the same
+        save_file(tensors, new)
 
 
 if __name__ == "__main__":

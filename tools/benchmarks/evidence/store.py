@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from dmap.output import write_text
+
 from .cells import Cells
 from .judges import Judges
 from .methods import Budget, Method, Tools, restore
@@ -40,9 +42,7 @@ class Store:
         """Keep the rows of a unit; a reader finds all of them or none."""
         file = self._file(unit)
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(rows), encoding="utf-8")
-        part.replace(file)
+        write_text(file, json.dumps(rows))
 
     def rows(self, key: str, compute: Callable[[], list[Row]]) -> list[Row]:
         """The kept rows of a key in the folder itself, or newly computed ones."""
