@@ -66,7 +66,8 @@ def partner(name: str, settings: Settings, upstream: str, inverted: Settings | N
     if name != CUSTOM and inverted is not None:
         words = "at DMAP Invert; choose the preset there as well"
         return _said(name, PRESETS[name].values("invert"), vars(inverted), words)
-    untouched = settings.of("ascend") == Settings(seed=settings.seed, feather=settings.feather).of("ascend")
+    unchosen = {name: getattr(settings, name) for name in ("seed", "feather", "scale")}  # no preset sets these
+    untouched = settings.of("ascend") == Settings(**unchosen).of("ascend")
     if upstream in PRESETS and name == CUSTOM and untouched:
         words = "at this node, its defaults; choose the preset of DMAP Invert here as well"
         return _said(upstream, PRESETS[upstream].values("ascend"), vars(settings), words)

@@ -14,7 +14,9 @@ from browser import SCREENSHOTS, chromium, needs_chromium
 from dmap.settings import PRESETS
 from tools.host.server import ROOT, Server
 
-VALUES = "() => window.app.graph.serialize().nodes.filter(n => n.type.startsWith('DMAP')).map(n => n.widgets_values)"
+VALUES = (
+    "() => window.app.graph.serialize().nodes.filter(n => n.type.startsWith('DMAP')).map(n => n.widgets_values ?? [])"
+)
 OPEN = "() => window.app?.graph?._nodes?.some(n => n.type === 'LoadImage' && n.title === 'Photograph')"
 GEOMETRY = (Path(__file__).parent.parent / "geometry.js").read_text(encoding="utf-8")
 LEGIBLE = 8 / 14
