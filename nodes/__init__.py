@@ -26,6 +26,7 @@ from .optimize import DMAPOptimize
 from .options import DMAPRegion, DMAPSafeguards, DMAPTiles
 from .plot import DMAPPlotTrace
 from .prior import DMAPLoadPrior
+from .priorlist import DMAPListPriors
 from .score import DMAPScoreImages
 
 register_iqa_folder()
@@ -56,4 +57,5 @@ NODES: list[type[io.ComfyNode]] = [
     DMAPDegradationInpaint,
     DMAPSelfCheck,
     DMAPCleanPhoto,
+    DMAPListPriors,
 ]

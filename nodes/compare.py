@@ -18,12 +18,13 @@ from ..dmap.compare.verdict import verdict
 from ..dmap.errors import UserError
 from ..dmap.output import check_new_folder
 from .host import checks, engine, files, images, picture, session
+from .priorlist import listed
 from .schema import Node, schema, widget
-from .sockets import PathSocket, PriorSocket
+from .sockets import PathSocket, PriorSocket, PriorsSocket
 
 NODE = "DMAP Compare Priors"
 MOST, JUDGES = 8, 4
-"""Priors and judges that the node takes; the paper compares eight."""
+"""Priors and judges with sockets of their own; lists take any number more."""
 FIRST_PRIORS, FIRST_JUDGES = 4, 2
 """Those of the first version, whose sockets come before the others in saved workflows."""
 
@@ -74,6 +75,8 @@ class DMAPCompare(Node):
         step_size: float,
         shift: int,
         seed: int,
+        more_priors: tuple[session.HostPrior, ...] = (),
+        more_judges: tuple[session.HostPrior, ...] = (),
         **others: session.HostPrior | None,
     ) -> io.NodeOutput:
         checks.check_vae(vae, NODE)
@@ -83,9 +86,10 @@ class DMAPCompare(Node):
         if masked or path.path.layout.tile:
             raise UserError(f"{NODE}, socket 'path': masks and tiles are not for comparisons; invert without them")
         batch = picture.reference(image, path, vae, NODE)
-        found = [others.get(f"prior_{number}") for number in range(3, MOST + 1)]
-        priors = [prior_1, prior_2, *(prior for prior in found if prior is not None)]
-        judges = [prior for number in range(1, JUDGES + 1) if (prior := others.get(f"judge_{number}")) is not None]
+        own = [prior_1, prior_2, *(others.get(f"prior_{number}") for number in range(3, MOST + 1))]
+        asked = [others.get(f"judge_{number}") for number in range(1, JUDGES + 1)]
+        priors = [prior for prior in (*own, *listed(NODE, "more_priors", more_priors)) if prior is not None]
+        judges = [prior for prior in (*asked, *listed(NODE, "more_judges", more_judges)) if prior is not None]
         with images.named_errors(NODE):
             target = Folder(files.output_folder(folder))
             check_new_folder(target.path)
@@ -199,6 +203,8 @@ def _inputs() -> list[io.Input]:
         *judges[:FIRST_JUDGES],
         *more[FIRST_PRIORS - 2 :],
         *judges[FIRST_JUDGES:],
+        PriorsSocket.Input("more_priors", optional=True, tooltip="Any number of further models to climb."),
+        PriorsSocket.Input("more_judges", optional=True, tooltip="Any number of further models that only judge."),
     ]
 
 

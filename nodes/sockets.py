@@ -15,6 +15,7 @@ from .host.session import HostPath, HostPrior
 
 PathSocket = io.Custom("DMAP_PATH")
 PriorSocket = io.Custom("DMAP_PRIOR")
+PriorsSocket = io.Custom("DMAP_PRIORS")
 TraceSocket = io.Custom("DMAP_TRACE")
 DegradationSocket = io.Custom("DMAP_DEGRADATION")
 RegionsSocket = io.Custom("DMAP_REGIONS")
@@ -39,6 +40,7 @@ SOCKET_TYPES: dict[str, Any] = {
     "VAE": _Vae,
     "DMAP_PATH": HostPath,
     "DMAP_PRIOR": HostPrior,
+    "DMAP_PRIORS": tuple,
     "DMAP_TRACE": Trace,
     "DMAP_DEGRADATION": Degradation,
     "DMAP_REGIONS": tuple,

@@ -226,6 +226,35 @@ def test_four_priors_with_compositions(server: Server, tools: dict[str, Any]) ->
     assert len(list((server.base / "output" / "four" / "cells").iterdir())) == 4
 
 
+def test_lists_bring_any_number_of_priors_and_judges(server: Server, tools: dict[str, Any]) -> None:
+    """Ten priors, two more than there are sockets, and a judge in a list; lists chain in order."""
+    graph, compare = graph_of(tools, ["dmap_quality", "dmap_nss"], folder="many", searches=1, iterations=1)
+    inputs = graph.prompt[compare]["inputs"]
+
+    def scaled(percent: int) -> tuple[Any, int]:
+        prior = inputs["prior_2"]
+        return (graph.add("DMAPMultiScalePrior", prior=prior, scales=f"1, 0.{percent}"), 0)
+
+    first = graph.add("DMAPListPriors", **{f"prior_{number}": scaled(80 + number) for number in range(1, 8)})
+    second = graph.add("DMAPListPriors", priors=(first, 0), prior_1=scaled(95))
+    judge = (graph.add("DMAPLoadPrior", name="dmap_judge"), 0)
+    judges = graph.add("DMAPListPriors", prior_1=judge)
+    inputs.update(more_priors=[second, 0], more_judges=[judges, 0])
+    server.run(graph.prompt)
+    data = json.loads((server.base / "output" / "many" / "report.json").read_text(encoding="utf-8"))
+    assert len(data["models"]) == 10
+    assert [name.rpartition("0.")[2].rstrip(")") for name in data["models"][2:]] == [*map(str, range(81, 88)), "95"]
+    assert data["judges"][10:] == ["dmap_spectrum", "dmap_judge"]
+    assert len(list((server.base / "output" / "many" / "cells").iterdir())) == 10
+
+
+def test_a_model_on_a_socket_and_in_a_list_is_refused(server: Server, tools: dict[str, Any]) -> None:
+    graph, compare = graph_of(tools, ["dmap_nss", "dmap_quality"])
+    inputs = graph.prompt[compare]["inputs"]
+    inputs["more_judges"] = [graph.add("DMAPListPriors", prior_1=inputs["prior_1"]), 0]
+    assert "named twice" in tools["failure"](server, graph.prompt)
+
+
 def test_a_proposed_mixture_is_offered_by_name_and_restores(
     tmp_path: Path, server: Server, demo_prompt: dict[str, Any]
 ) -> None:
