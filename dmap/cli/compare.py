@@ -110,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
     device = common.device_of(options.device if isinstance(executor, Serial) else "cpu")
     engine = ModelEngine(choice, device)
     models = specs.build_all(plan, options.weights, device)
-    photographs, skipped = read_folder(options.photos, plan.size, engine.model.multiple, options.files, options.count)
+    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files, options.count)
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)

@@ -87,7 +87,7 @@ def _check(options: argparse.Namespace, found: results.Results, proposal: mixtur
     mixed = mixture.spec(proposal)
     judges = tuple(name for name in dict.fromkeys((*found.judges, *options.judges)) if name not in names)
     plan = replace(found.plan, priors=(*names, mixed), judges=judges)
-    photographs, skipped = read_folder(options.photos, plan.size, engine.model.multiple, options.files)
+    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files)
     used = {str(one["sha256"]) for one in found.index["photographs"]}
     photographs = [one for one in photographs if one.sha256 not in used][: options.count]
     if not photographs:

@@ -75,7 +75,7 @@ class Cell:
         weight: the prior weight that was found.
         distance: D to the photograph.
         target: the wanted D.
-        matched: whether D is within the tolerance of the target.
+        matched: whether it counts: D is within the tolerance of the target, or the prior weight was fixed.
         trials: (weight, D) of every ascent of the search.
         seconds: of all of them.
         software: versions of what made it.

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..output import write_text
 from .folder import Folder
+from .plan import Plan
 from .results import Results
 from .statistics import contrasts, standing
 
@@ -73,15 +74,12 @@ def methods(results: Results, extra: Mapping[str, Any]) -> str:
     judges = [results.judges[number] for number in results.common]
     sentences = [
         f"{len(index['photographs'])} photographs ({shown} px) were taken with the degradations "
-        f"{', '.join(plan.degradations)} and inverted by {plan.solver} ({plan.steps} steps, strength "
-        f"{plan.strength:g}).",
-        f"From each start, {len(results.names)} quality models ({', '.join(results.names)}) were climbed in the "
-        f"diffusion latents for {plan.iterations} iterations ({plan.rule}, step size {plan.step_size:g}, fidelity "
-        f"{plan.fidelity} with weight {plan.fidelity_weight:g}, random shifts up to {plan.shift} px, seed "
-        f"{plan.seed}).",
-        "For each model and start the prior weight was searched at which the fidelity was that of the start plus "
-        f"{' or '.join(f'{level:g}' for level in plan.levels)}, within {100 * plan.tolerance:g} % of that level; "
-        "outputs outside were left out.",
+        f"{', '.join(plan.degradations)}{_inverted(plan)}.",
+        f"From each start, {len(results.names)} quality models ({', '.join(results.names)}) were climbed in "
+        f"{SPACES_IN_WORDS[plan.space]} for {plan.iterations} iterations{_stop(plan)} ({plan.rule}, step size "
+        f"{plan.step_size:g}, fidelity {plan.fidelity} with weight {plan.fidelity_weight:g}, random shifts up to "
+        f"{plan.shift} px, seed {plan.seed}).",
+        _weights(plan),
         f"Outputs were compared by {_judges(judges)}, in units of each judge's standard deviation over the starts, by "
         "paired sign-flip tests over photographs with Holm's correction over all pairs of models at 5 %; intervals are "
         "95 % studentised bootstrap intervals over photographs.",
@@ -95,6 +93,35 @@ def methods(results: Results, extra: Mapping[str, Any]) -> str:
         )
     sentences.append(f"Software: {', '.join(f'{name} {version}' for name, version in index['software'].items())}.")
     return " ".join(sentences)
+
+
+SPACES_IN_WORDS = {
+    "diffusion": "the diffusion latents", "latent": "the autoencoder's latents", "pixels": "pixels",
+}  # fmt: skip
+
+
+def _inverted(plan: Plan) -> str:
+    if plan.space != "diffusion":
+        return ""
+    strength = f", strength {plan.strength:g}" if plan.strength else ""  # a host's path does not say
+    return f" and inverted by {plan.solver} ({plan.steps} steps{strength})"
+
+
+def _stop(plan: Plan) -> str:
+    return "" if plan.target_score >= 100 else f" at most, until its own score was {plan.target_score:g}"
+
+
+def _weights(plan: Plan) -> str:
+    if plan.fixed_weight:
+        return (
+            f"The prior weight was {plan.fixed_weight:g} for every model and start, so outputs are not equally far "
+            "from the photograph."
+        )
+    return (
+        "For each model and start the prior weight was searched at which the fidelity was that of the start plus "
+        f"{' or '.join(f'{level:g}' for level in plan.levels)}, within {100 * plan.tolerance:g} % of that level; "
+        "outputs outside were left out."
+    )
 
 
 def _judges(names: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from ..errors import UserError, number_between
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
+from ..models.spaces import SPACES
 from ..settings import Settings
 from .inputs import DEGRADATIONS
 
@@ -24,6 +25,8 @@ METHOD = (
 
 NEVER = 200.0
 """A target score that is never reached: every ascent spends its whole budget."""
+LATER = ("fixed_weight", "target_score", "space")
+"""Fields that earlier versions did not have: plans without them mean their defaults."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Plan:
         fidelity, fidelity_weight, iterations, rule, step_size, shift, seed: of the ascent, see ``Objective`` and
             ``AscentSettings``; by default the nodes' own. It never stops early, so that all spend the same.
         solver, steps, strength: of the inversion.
+        fixed_weight: prior weight of every ascent, the same for all models, as in the paper; every output then counts,
+            however far it went, and ``levels``, ``tolerance`` and ``searches`` mean nothing. 0 searches a weight for
+            each model and start.
+        target_score: an ascent stops where its own model's score reaches it; ``NEVER`` if all are to spend the same.
+        space: where ascents move, one of ``SPACES``.
     """
 
     priors: tuple[str, ...]
@@ -61,6 +69,9 @@ class Plan:
     solver: str = Settings.solver
     steps: int = Settings.steps
     strength: float = Settings.strength
+    fixed_weight: float = 0.0
+    target_score: float = NEVER
+    space: str = SPACES[0]
 
     def __post_init__(self) -> None:
         if len(self.priors) < 2:
@@ -75,6 +86,7 @@ class Plan:
             ("fidelity", (self.fidelity,), FIDELITIES),
             ("rule", (self.rule,), RULES),
             ("solver", (self.solver,), SOLVERS),
+            ("space", (self.space,), SPACES),
         ):
             unknown = [value for value in values if value not in known]
             if unknown or not values or len(set(values)) != len(values):
@@ -83,6 +95,8 @@ class Plan:
             raise UserError(f"levels: got {list(self.levels)}; give distances greater than 0, such as 0.05")
         if len(set(self.levels)) != len(self.levels):
             raise UserError(f"levels: got {list(self.levels)}; give each once")
+        if self.fixed_weight and len(self.levels) > 1:
+            raise UserError(f"levels: got {list(self.levels)}; with a fixed prior weight there are none, give one")
         if not 0 < self.tolerance < 1:
             raise UserError(f"tolerance: got {self.tolerance}; give a share of the level between 0 and 1")
         number_between("searches", self.searches, 1, 1000, "6 to 10 are usual", whole=True)
@@ -92,23 +106,26 @@ class Plan:
         if self.fidelity_weight <= 0:
             raise UserError(f"fidelity_weight: got {self.fidelity_weight}, it must be greater than 0")
         number_between("strength", self.strength, 0, 1, f"{Settings.strength} is the default")
+        number_between("fixed_weight", self.fixed_weight, 0, 1e5, "0 searches one for each model, 1 is the paper's")
+        number_between("target_score", self.target_score, 0, NEVER, f"90 is the paper's, {NEVER:g} is never reached")
 
     def settings(self) -> Settings:
-        """Of every ascent: it never stops early, and begins at what the autoencoder gives back of the photograph.
+        """Of every ascent: it begins at what the autoencoder gives back of the photograph.
 
         Raises:
             UserError: for a value out of range.
         """
+        point = self.space != "diffusion"  # the path is one
         return Settings(
-            solver=self.solver,
-            steps=self.steps,
-            strength=self.strength or Settings.strength,  # 0: a host's path has its own
+            solver=Settings.solver if point else self.solver,
+            steps=1 if point else self.steps,
+            strength=1.0 if point else self.strength or Settings.strength,  # 0: a host's path has its own
             iterations=self.iterations,
             fidelity=self.fidelity,
             fidelity_weight=self.fidelity_weight,
             rule=self.rule,
             step_size=self.step_size,
-            target_score=NEVER,
+            target_score=self.target_score,
             shift=self.shift,
             seed=self.seed,
             detail="0",
@@ -117,8 +134,9 @@ class Plan:
         )
 
     def method(self) -> dict[str, Any]:
-        """The settings that every cell shares."""
-        return {name: getattr(self, name) for name in METHOD}
+        """The settings that every cell shares; later fields only where they matter, so that old folders keep theirs."""
+        later = [name for name in LATER if getattr(self, name) != getattr(type(self), name)]
+        return {name: getattr(self, name) for name in (*METHOD, *later)}
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -127,6 +145,9 @@ class Plan:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Plan:
         """Of ``to_json``'s result. Raises UserError if it is no plan."""
-        if isinstance(content, dict) and set(content) != (known := {field.name for field in fields(cls)}):
+        if not isinstance(content, dict):
+            raise UserError("plan: it is none")
+        content = {**{name: getattr(cls, name) for name in LATER}, **content}
+        if set(content) != (known := {field.name for field in fields(cls)}):
             raise UserError(f"plan: {', '.join(sorted(set(content) ^ known))} missing or unknown")
         return jsonfile.shaped(cls, content, "plan")

@@ -57,16 +57,21 @@ def over_judges(results: Results, chosen: Chosen, deviations: bool = False) -> E
     Args:
         deviations: in units of each judge's standard deviation, else in points.
     """
+    return effects(*judged_rows(results, chosen, deviations))
+
+
+def judged_rows(results: Results, chosen: Chosen, deviations: bool = False) -> tuple[Array, list[str]]:
+    """Gains (rows, models) by the judges of ``judging``, NaN where missing, and the photograph of each row."""
     found = judging(results)
     gains = results.gains[chosen] / (results.deviation if deviations else 1.0)
     photographs = results.photographs(chosen)
     if found.kind == "nobody":
-        return effects(np.full((len(chosen), len(results.names)), np.nan), photographs)
+        return np.full((len(chosen), len(results.names)), np.nan), photographs
     if found.kind == "common":
-        return effects(gains[..., found.judges].mean(axis=2), photographs)
+        return gains[..., found.judges].mean(axis=2), photographs
     free = np.where(results.related[None], np.nan, gains)
     rows = free.transpose(0, 2, 1)[:, found.judges].reshape(-1, len(results.names))
-    return effects(rows, [name for name in photographs for _ in found.judges])
+    return rows, [name for name in photographs for _ in found.judges]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from .folder import Cell, Folder, Input
 from .inputs import Photograph, degrade, from_bytes, read, shown, to_bytes
 from .measures import MEASURES, RESEMBLANCE, measure
 from .plan import Plan
-from .search import search
+from .search import Trial, search
 
 
 class Engine(Protocol):
@@ -214,7 +214,10 @@ class Cells:
             return float(fidelity(plan.fidelity)(images[-1], photograph))
 
         tolerance = plan.tolerance * task.level
-        trials, best = search(ascend, target, tolerance, task.first, plan.searches, task.level)
+        if plan.fixed_weight:
+            trials, best = [Trial(plan.fixed_weight, ascend(plan.fixed_weight))], 0
+        else:
+            trials, best = search(ascend, target, tolerance, task.first, plan.searches, task.level)
         found = trials[best]
         facts = Cell(
             key=task.key,
@@ -224,7 +227,7 @@ class Cells:
             weight=found.weight,
             distance=found.distance,
             target=target,
-            matched=abs(found.distance - target) <= tolerance,
+            matched=bool(plan.fixed_weight) or abs(found.distance - target) <= tolerance,
             trials=tuple((trial.weight, trial.distance) for trial in trials),
             seconds=time.monotonic() - began,
             software=", ".join(f"{name} {version}" for name, version in self._software.items()),
@@ -277,12 +280,12 @@ class CellRecipe:
 
     def __call__(self, place: Place) -> Work:
         """Load the models and be ready."""
-        engine = ModelEngine(self.model, place.device)
+        engine = ModelEngine(self.model, place.device, self.plan.space)
         models = specs.build_all(self.plan, [Path(one) for one in self.weights], engine.device)
         prints = {spec: of_prior(prior) for spec, prior in models.items()}
 
         def photograph(name: str) -> Photograph:
-            return read(Path(self.photographs) / name, self.plan.size, engine.model.multiple)
+            return read(Path(self.photographs) / name, self.plan.size, engine.multiple)
 
         work: Callable[[Any, Report], Any] = Cells(
             self.plan, Folder(Path(self.folder)), models, prints, engine, photograph, self.software

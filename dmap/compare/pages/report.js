@@ -35,7 +35,8 @@ function drawMatrix() {
 function drawGroup() {
   const found = group();
   $("scope").textContent = found.conditions
-    ? `${many(found.conditions, "start")} of ${many(found.photographs, "photograph")}; outputs at the same fidelity: ` +
+    ? `${many(found.conditions, "start")} of ${many(found.photographs, "photograph")}; outputs${
+      DATA.plan.fixed_weight ? "" : " at the same fidelity"}: ` +
       DATA.models.map((model, index) => `${model} ${found.starts[index]}`).join(", ")
     : "no start at which a model reached the wanted fidelity";
   const empty = found.conditions === 0;
@@ -128,8 +129,11 @@ function findings() {
   $("lead").textContent = `${many(DATA.photographs.length, "photograph")}, ` +
     `${many(DATA.plan.degradations.length, "degradation")}, ${many(DATA.plan.levels.length, "fidelity level")}, ` +
     `${many(DATA.models.length, "model")} climbed and ${many(DATA.judges.length, "judge")}. Every ascent had the same start, ` +
-    `${DATA.plan.iterations} iterations and the same step rule; the prior weight was searched for each so that outputs are ` +
-    `equally far from the photograph, within ${DATA.plan.tolerance * 100} % of the level.`;
+    `${many(DATA.plan.iterations, "iteration")}${DATA.plan.target_score < 100 ? " at most" : ""} and the same step rule; ` +
+    (DATA.plan.fixed_weight
+      ? `the prior weight was ${DATA.plan.fixed_weight} for all, so outputs are not equally far from the photograph.`
+      : "the prior weight was searched for each so that outputs are equally far from the photograph, within " +
+        `${DATA.plan.tolerance * 100} % of the level.`);
 }
 
 function drawPairs() {

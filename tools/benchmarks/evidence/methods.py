@@ -13,11 +13,11 @@ from dmap.image.detail import estimated_share, weighted
 from dmap.image.photograph import Photograph
 from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
+from dmap.models.spaces import moving_in
 from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
 from dmap.restoration import finish, invert, prepare
 from dmap.settings import Settings
-from tools.benchmarks.spaces import moving_in
 
 
 @dataclass(frozen=True)
