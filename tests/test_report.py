@@ -13,7 +13,7 @@ from browser import SCREENSHOTS, chromium, needs_chromium, watch
 
 from comparetoys import comparison, with_a_judge
 from dmap.cli import main
-from dmap.compare import mixture, paper, parts, report, results
+from dmap.compare import mixture, paper, parts, report, results, srcc
 from dmap.compare.folder import Folder
 from dmap.priors import priorfile
 
@@ -82,12 +82,17 @@ def mixed() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def page_file(folder: Path) -> Path:
-    extra = {"ranking": ranking(), "simulation": simulated(), "mixture": mixed()}
-    return report.write(results.load(Folder(folder)), Folder(folder), extra, f"Toys {NASTY}")
+    old = {"Koniq <b>": {"red": 0.5, "smooth": 0.6, "grey": 0.7}}
+    extra = {"ranking": ranking(), "simulation": simulated(), "mixture": mixed(), "srcc": old}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(srcc, "LEAST", 3)
+        return report.write(results.load(Folder(folder)), Folder(folder), extra, f"Toys {NASTY}")
 
 
 @needs_chromium
-@pytest.mark.parametrize(("name", "width", "height"), [("desktop", 1280, 900), ("phone", 390, 800)])
+@pytest.mark.parametrize(
+    ("name", "width", "height"), [("desktop", 1280, 900), ("tablet", 820, 1100), ("phone", 390, 800)]
+)
 def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, width: int, height: int) -> None:
     page = chromium.new_context(viewport={"width": width, "height": height}).new_page()
     faults = watch(page)
@@ -108,9 +113,15 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
     assert "4 of 4" in page.locator("#observers").inner_text()
     assert page.locator("#sheet-rest").inner_text() == ""
     assert "<b>x</b>.json" in page.locator("#problems").inner_text()
-    assert page.locator("figure svg:not(.swatch)").count() == 5
+    assert page.locator("figure svg:not(.swatch)").count() == 6
+    data = json.loads((page_file.parent / report.DATA).read_text(encoding="utf-8"))
+    assert page.locator("#failures .card").count() == len(data["failures"])
+    assert page.locator("#attacks .card").count() == len(data["attacks"])
+    assert page.locator("#gmad tbody tr").count() == 4
+    assert page.locator("#curves-table tbody tr").count() == 3 * 2
+    assert "Koniq <b>" in page.locator("#srcc").inner_text()
     assert page.locator("#findings .headline").inner_text().startswith("No difference between the models is shown")
-    group = json.loads((page_file.parent / report.DATA).read_text(encoding="utf-8"))["groups"][0]
+    group = data["groups"][0]
     tested = [*group["contrasts"], *group["against_start"]]
     assert page.locator("#differences tbody tr").count() == len(tested) > 0
     assert "robust(red) is left out" in page.locator("#mixture-lead").inner_text()
@@ -151,6 +162,21 @@ def test_the_report_in_a_browser(chromium: Any, page_file: Path, name: str, widt
     assert not faults, faults
 
 
+@needs_chromium
+def test_the_report_on_paper(chromium: Any, page_file: Path) -> None:
+    """A4 without its margins: nothing is cut at the right, nothing can be scrolled, nothing is folded."""
+    page = chromium.new_context(viewport={"width": 718, "height": 1040}).new_page()
+    page.goto(page_file.as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.screenshot(path=SCREENSHOTS / "report_paper.png", full_page=True)
+    wide = """() => [...document.querySelectorAll("table, svg, img, p, h2")].filter((one) =>
+        one.getBoundingClientRect().right > window.innerWidth + 1).map((one) => one.id || one.tagName)"""
+    assert page.evaluate(wide) == []
+    assert page.evaluate("[...document.querySelectorAll('details')].every((one) => one.open)")
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
 def test_the_tables_behind_it(page_file: Path, folder: Path) -> None:
     found = results.load(Folder(folder))
     with open(folder / report.CELLS, encoding="utf-8", newline="") as file:
@@ -172,6 +198,11 @@ def test_the_tables_behind_it(page_file: Path, folder: Path) -> None:
     assert "12 iterations" in methods
     assert "@article{zhang2024when" in (folder / paper.REFERENCES).read_text(encoding="utf-8")
     assert paper._text("a_b&c") == "a\\_b\\&c"
+    with open(folder / report.CURVES, encoding="utf-8", newline="") as file:
+        assert [row["level"] for row in csv.DictReader(file)] == ["0.0003", "0.0006"] * 3
+    for name in (report.CURVES, report.ATTACKS):
+        assert "nan" not in (folder / name).read_text(encoding="utf-8")
+    assert {"pareto.svg", "votes.pdf", "gain_over_start.pdf"} <= {one.name for one in (folder / "figures").iterdir()}
     data = json.loads((folder / report.DATA).read_text(encoding="utf-8"))
     assert [one["pairs"] for one in data["agreement"]] == [1] * 4
     assert data["skipped"] == [{"name": "bad.jpg", "reason": "broken"}]
@@ -247,6 +278,11 @@ def test_the_commands(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixtur
     assert main(["report", str(folder), "--title", "By command"]) == 0
     assert "By command" in (folder / report.PAGE).read_text(encoding="utf-8")
     assert main(["report", str(folder), "--ranking", str(tmp_path / "gone.json")]) == 2
+    (tmp_path / "old.csv").write_text("model,KonIQ\nred,0.9\n", encoding="utf-8")
+    assert main(["report", str(folder), "--srcc", str(tmp_path / "old.csv")]) == 2
+    assert "at least 4 are needed" in capsys.readouterr().err
+    assert main(["stability", str(folder), "--out", str(tmp_path / "stable")]) == 2
+    assert "name two or more" in capsys.readouterr().err
     assert main(["propose-prior", str(folder), "--name", "../up"]) == 2
     assert "--name" in capsys.readouterr().err
     assert main(["propose-prior", str(folder), "--name", "mine", "--out", str(tmp_path)]) == 0

@@ -11,7 +11,20 @@ from typing import Protocol
 
 from ..errors import UserError
 from ..output import stoppable
-from . import common, compare, convert_weights, fit_maps, measure_priors, propose, rank, report, restore, study
+from . import (
+    common,
+    compare,
+    convert_weights,
+    fit_maps,
+    measure_priors,
+    propose,
+    rank,
+    report,
+    reproduce,
+    restore,
+    stability,
+    study,
+)
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all is well; it broke while it ran; the command line or a file is at fault; Ctrl-C.
@@ -33,7 +46,7 @@ class Command(Protocol):
 
 
 COMMANDS: tuple[Command, ...] = (
-    restore, compare, study, rank, report, propose, fit_maps, convert_weights, measure_priors,
+    restore, compare, study, rank, report, propose, stability, reproduce, fit_maps, convert_weights, measure_priors,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import output
@@ -18,6 +19,7 @@ from ..compare.work import CellRecipe
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
+from ..models.spaces import SPACES
 from ..priors import JUDGES, maps
 from . import common
 
@@ -36,8 +38,15 @@ _NUMBERS = {
     "seed": "of everything random",
     "steps": "solver steps",
     "strength": "how far into the noise to work, 0 to 1",
+    "fixed_weight": "prior weight of every ascent, the same for all models, in place of a search; 0 searches",
+    "target_score": "an ascent stops where its own model's score, 0 to 100, reaches it; 200 is never reached",
 }
-_CHOICES: dict[str, list[str]] = {"fidelity": list(FIDELITIES), "rule": list(RULES), "solver": list(SOLVERS)}
+_CHOICES: dict[str, list[str]] = {
+    "fidelity": list(FIDELITIES),
+    "rule": list(RULES),
+    "solver": list(SOLVERS),
+    "space": list(SPACES),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,16 +110,44 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 
 def run(options: argparse.Namespace) -> int:
-    plan, folder = plan_of(options), Folder(options.out)
-    folder.open(must_exist=False)
-    output.check_new_folder(options.out)
+    plan = plan_of(options)
     fitted = None if options.maps is None else maps.read(options.maps)
+    output.check_new_folder(options.out)
+    comparison = made(options, plan, options.out, options.photos, options.files, fitted)
+    for warning in comparison.warnings():
+        print(warning)
+    print(f"{options.out}: finished; 'python -m dmap report {options.out}' shows it")
+    return 0
+
+
+def made(
+    options: argparse.Namespace,
+    plan: Plan,
+    out: Path,
+    photos: Path,
+    files: Sequence[str] = (),
+    fitted: Mapping[str, maps.FittedMap] | None = None,
+    label: str = "comparing",
+) -> Comparison:
+    """A comparison, run or gone on with where and on which models the options say; ``run`` of it may raise.
+
+    Args:
+        options: of --weights, --count, and of the model's, the executor's and the device's.
+        plan: what is compared.
+        out: the comparison's folder.
+        photos: folder of photographs.
+        files: only these photographs; all if there are none.
+        fitted: maps for the comparison's folder.
+        label: of the progress.
+    """
+    folder = Folder(out)
+    folder.open(must_exist=False)
     executor, choice = common.executor_of(options), common.model_of(options)
     # With other processes at work this one only knows the models by their weights, and needs no accelerator.
     device = common.device_of(options.device if isinstance(executor, Serial) else "cpu")
-    engine = ModelEngine(choice, device)
+    engine = ModelEngine(choice, device, plan.space)
     models = specs.build_all(plan, options.weights, device)
-    photographs, skipped = read_folder(options.photos, plan.size, engine.multiple, options.files, options.count)
+    photographs, skipped = read_folder(photos, plan.size, engine.multiple, files, options.count)
     for one in skipped:
         print(f"skipped {one.name}: {one.reason}")
     comparison = Comparison(plan, folder, photographs, skipped, models, engine)
@@ -119,10 +156,10 @@ def run(options: argparse.Namespace) -> int:
     if comparison.finished:
         print(f"{comparison.finished} of {comparison.total} results are there already")
     recipe = CellRecipe(
-        plan, str(options.out.absolute()), str(options.photos.absolute()),
-        [str(one.absolute()) for one in options.weights], choice, comparison.software,
+        plan, str(out.absolute()), str(photos.absolute()), [str(one.absolute()) for one in options.weights], choice,
+        comparison.software,
     )  # fmt: skip
-    progress = common.Progress(comparison.total - comparison.finished, "comparing")
+    progress = common.Progress(comparison.total - comparison.finished, label)
 
     def show(state: CellProgress) -> None:
         # Every iteration on a terminal; elsewhere one line a cell.
@@ -133,7 +170,4 @@ def run(options: argparse.Namespace) -> int:
         comparison.run(show, executor, None if isinstance(executor, Serial) else recipe)
     finally:
         progress.close()
-    for warning in comparison.warnings():
-        print(warning)
-    print(f"{options.out}: finished; 'python -m dmap report {options.out}' shows it")
-    return 0
+    return comparison

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace, found: results.Results, proposal: mixture.Proposal) -> dict[str, Any]:
     device = common.device_of(options.device)
-    engine = ModelEngine(ModelChoice(dtype=options.dtype), device)
+    engine = ModelEngine(ModelChoice(dtype=options.dtype), device, found.plan.space)
     names = tuple(name for name, _ in proposal.parts)
     mixed = mixture.spec(proposal)
     judges = tuple(name for name in dict.fromkeys((*found.judges, *options.judges)) if name not in names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..compare import parts, report, results
+from ..compare import figures, parts, report, results, srcc
 from ..compare.folder import Folder
 from ..compare.verdict import verdict
 
@@ -19,16 +19,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for kind, part in parts.PARTS.items():
         text = f"of '{part.command}' (default: DIR/{part.place})"
         parser.add_argument(f"--{kind}", type=Path, metavar="FILE", help=text)
+    parser.add_argument(
+        "--srcc", type=Path, metavar="FILE",
+        help="a table of the models' rank correlations on IQA data sets, to hold against the outcome: CSV, "
+        f"{srcc.EXAMPLE} (default: DIR/{srcc.NAME})",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     folder = Folder(options.comparison)
     found = results.load(folder)
     extra, left_out = parts.collect(found, folder, {kind: getattr(options, kind) for kind in parts.PARTS})
+    table = options.srcc or folder.path / srcc.NAME
+    if options.srcc is not None or table.is_file():
+        extra["srcc"] = srcc.read(table, found.names)
     for reason in left_out:
         print(f"left out: {reason}")
     page = report.write(found, folder, extra, options.title or folder.path.resolve().name)
     for sentence in verdict(found, found.select()):
         print(sentence)
-    print(f"{page}; the numbers are in {report.DATA}, {report.CELLS} and {report.MATRIX} beside it")
+    print(f"{page}; the numbers are in {report.DATA} and the CSV files beside it, figures in {figures.FOLDER}/")
     return 0

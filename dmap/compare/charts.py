@@ -140,7 +140,7 @@ def curves(
     beside = _beside(names)
     height = max(280.0, TOP + BOTTOM + 14 * len(names))
     drawing = Drawing(WIDTH, height, title)
-    across = _axis(x, 48, WIDTH - RIGHT - beside)
+    across = _axis(x, 48, WIDTH - RIGHT - beside, zero=False)
     up = _axis(np.concatenate([y - np.nan_to_num(error), y + np.nan_to_num(error)]), height - BOTTOM, TOP)
     _frame(drawing, across, up, *labels)
     for row in range(len(names)):

@@ -48,6 +48,19 @@ BIBLIOGRAPHY = """@article{zhang2024when,
   pages   = {386--411},
   year    = {2007}
 }
+@inproceedings{ma2016group,
+  title     = {Group {MAD} Competition: A New Methodology to Compare Objective Image Quality Models},
+  author    = {Ma, Kede and Wu, Qingbo and Wang, Zhou and Duanmu, Zhengfang and Yong, Hongwei and Li, Hongliang and
+               Zhang, Lei},
+  booktitle = {IEEE Conference on Computer Vision and Pattern Recognition},
+  year      = {2016}
+}
+@inproceedings{cao2021debiased,
+  title     = {Debiased Subjective Assessment of Real-World Image Enhancement},
+  author    = {Cao, Peibei and Wang, Zhangyang and Ma, Kede},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition},
+  year      = {2021}
+}
 @article{bradley1952rank,
   title   = {Rank Analysis of Incomplete Block Designs: {I}. The Method of Paired Comparisons},
   author  = {Bradley, Ralph Allan and Terry, Milton E.},

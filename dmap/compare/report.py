@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..output import write_text
-from . import paper, people
+from . import failures, figures, gmad, paper, pareto, people, srcc
 from .folder import Folder, write_json
 from .measures import MEASURES, RESEMBLANCE
 from .pages import data_uri, page
@@ -38,6 +38,9 @@ from .verdict import verdict
 PAGE, DATA, CELLS, MATRIX = "report.html", "report.json", "cells.csv", "cross_scores.csv"
 SHEET, HEAT = "contact_sheet.png", "cross_scores.png"
 SCRIPTS = ("zoom.js", "charts.js", "tables.js", "viewer.js", "people.js", "report.js")
+CURVES, ATTACKS = "pareto.csv", "gmad.csv"
+SHOWN = ("pairs", "failures", "attacks")
+"""Lists of what the page shows with pictures."""
 LARGEST_SHEET = 60_000_000
 """Characters of images in the page, about; starts beyond that stay in the folder."""
 
@@ -48,7 +51,7 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
     Args:
         results: of the comparison.
         folder: where its images are, and where the report goes.
-        extra: contents of ``parts.PARTS`` by kind, where there are any.
+        extra: contents of ``parts.PARTS`` by kind, where there are any; ``srcc.read``'s table as "srcc".
         title: of the page.
 
     Raises:
@@ -58,20 +61,23 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
         raise UserError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
     data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}, "methods": paper.methods(results, extra)}
     ranking = extra.get("ranking")
-    data["agreement"] = [
-        {name: _round(np.array(value)) if isinstance(value, float) else value for name, value in asdict(one).items()}
-        for one in (people.against_scores(results, ranking["pairs"]) if ranking else ())
-    ]
+    data["agreement"] = [_rounded(one) for one in (people.against_scores(results, ranking["pairs"]) if ranking else ())]
+    table = extra.get("srcc")
+    data["srcc"] = [_rounded(one) for one in (srcc.against(results, table, ranking) if table else ())]
     write_json(folder.path / DATA, {"title": title, **data})
-    write_text(folder.path / CELLS, _csv(list(_cell_rows(results))))
-    write_text(folder.path / MATRIX, _csv(list(_matrix_rows(data["groups"], results))))
+    write_text(folder.path / CURVES, csv_text(list(_curve_rows(results))))
+    write_text(folder.path / ATTACKS, csv_text(list(_attack_rows(results))))
+    write_text(folder.path / CELLS, csv_text(list(_cell_rows(results))))
+    write_text(folder.path / MATRIX, csv_text(list(_matrix_rows(data["groups"], results))))
     save(contact_sheet(results, folder), folder.path / SHEET)
     if len(results.select()):
         save(matrix(results), folder.path / HEAT)
-    first = [pair["condition"] for pair in data["pairs"]]
+    figures.write(results, folder, extra)
+    first = [one["condition"] for kind in SHOWN for one in data[kind]]
     data["title"], data["sheet"] = title, sheet(results, folder, first)
     data["unshown"] = len(_begun(results)) - len(data["sheet"])
-    data["pairs"] = _with_places(data["pairs"], data["sheet"])
+    for kind in SHOWN:
+        data[kind] = _with_places(data[kind], data["sheet"])
     paper.write(results, folder, extra)
     file = folder.path / PAGE
     write_text(file, page("report", title, SCRIPTS, data))
@@ -95,7 +101,7 @@ def contents(results: Results) -> dict[str, Any]:
         }
         for one in disagreements(results, results.select())
     ]  # fmt: skip
-    index = results.index
+    index, levels, competition = results.index, results.plan.levels, gmad.compete(results)
     return {
         "models": results.names,
         "judges": results.judges,
@@ -107,6 +113,11 @@ def contents(results: Results) -> dict[str, Any]:
         "verdict": verdict(results, results.select()),
         "groups": list(_groups(results)),
         "pairs": pairs,
+        "failures": [_rounded(one) for one in failures.failures(results)],
+        "attacks": [_rounded(one) for one in competition.attacks[: gmad.MOST]],
+        "aggressiveness": _round(competition.aggressiveness),
+        "resistance": _round(competition.resistance),
+        "curves": {**{name: _round(values) for name, values in _curves(results).items()}, "levels": sorted(levels)},
         "unmatched": unmatched,
         "outputs": len(results.conditions),
         "plan": results.plan.to_json(),
@@ -159,23 +170,57 @@ def _groups(results: Results) -> Iterator[dict[str, Any]]:
                 "contrasts": [_contrast(one) for one in contrasts(results, chosen)],
                 "against_start": [_contrast(one) for one in contrasts(results, chosen, start=True)],
                 "measures": {
-                    name: _over_outputs(results, results.measures[name] - results.start_measures[name][:, None], chosen)
+                    name: over_outputs(results, results.measures[name] - results.start_measures[name][:, None], chosen)
                     for name in MEASURES
                     if len(chosen)
                 },
                 "resemblance": {
-                    name: _over_outputs(results, results.resemblance[name], chosen)
+                    name: over_outputs(results, results.resemblance[name], chosen)
                     for name in RESEMBLANCE
                     if len(chosen)
                 },
             }
 
 
+def _rounded(one: Any) -> dict[str, Any]:
+    """A dataclass as JSON holds it, floats as ``_round`` has them."""
+    return {name: _round(np.array(value)) if isinstance(value, float) else value for name, value in asdict(one).items()}
+
+
+def _curves(results: Results) -> dict[str, Array]:
+    """``pareto.curves`` by name; the marks of what is not dominated as 0 and 1."""
+    found = asdict(pareto.curves(results))
+    return {name: np.asarray(values, dtype=float) for name, values in found.items()}
+
+
+def _curve_rows(results: Results) -> Iterator[dict[str, Any]]:
+    found = pareto.curves(results)
+    for row, name in enumerate(results.names):
+        for column, level in enumerate(found.levels):
+            yield {
+                "model": name, "level": level, "distance": found.distance[row, column],
+                "gain deviations": found.gain[row, column], "gain error": found.error[row, column],
+                "own gain points": found.own[row, column], "undominated": bool(found.undominated[row, column]),
+            }  # fmt: skip
+
+
+def _attack_rows(results: Results) -> Iterator[dict[str, Any]]:
+    named = [*results.names, "start"]  # -1 is the start
+    for one in gmad.compete(results).attacks:
+        start = results.conditions[one.condition]
+        yield {
+            "attacker": results.judges[one.attacker], "defender": results.judges[one.defender],
+            "photograph": start.input.photograph, "degradation": start.input.degradation, "level": start.level,
+            "better": named[one.better], "worse": named[one.worse], "attacker deviations": one.parted,
+            "defender deviations": one.alike, "confirmed deviations": one.confirmed,
+        }  # fmt: skip
+
+
 def _contrast(one: Contrast) -> dict[str, Any]:
     return {**asdict(one), "shown": one.shown}
 
 
-def _over_outputs(results: Results, values: Array, chosen: Chosen) -> list[float | None]:
+def over_outputs(results: Results, values: Array, chosen: Chosen) -> list[float | None]:
     """Means (models,) of values (conditions, models) over the outputs that count, every photograph once."""
     found: list[float | None] = []
     for model in range(len(results.names)):
@@ -230,7 +275,7 @@ def _matrix_rows(groups: Sequence[Mapping[str, Any]], results: Results) -> Itera
                 }  # fmt: skip
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """CSV text; names that a spreadsheet would take for formulas get an apostrophe in front.
 
     Columns' names have no spaces, and what is not there is an empty cell.

@@ -55,6 +55,20 @@ def _build(spec: str, load: Callable[[str], Prior]) -> Prior:
     return RobustPrior(inner) if kind == "robust" else MultiScalePrior(inner)
 
 
+def parts_of(spec: str, once: bool = False) -> list[str]:
+    """What a composition is made of, by names: of another prior itself.
+
+    Args:
+        once: only what it names itself, though that may be a composition again.
+    """
+    found = _COMPOSITION.fullmatch(spec.strip())
+    if found is None:
+        return [spec.strip()]
+    weighted = [(_WEIGHTED.fullmatch(part), part) for part in _split(found.group(2))]
+    names = [match.group(2) if match else part for match, part in weighted]
+    return names if once else [leaf for name in names for leaf in parts_of(name)]
+
+
 def leaves(prior: Prior) -> list[str]:
     """The names of the priors that a composition is made of; of another prior its own."""
     return [

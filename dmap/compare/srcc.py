@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import UserError
 from .inference import DRAWS, effects
-from .people import FEWEST, spearman
+from .people import FEWEST, ranks, spearman
 from .ranking import strengths
 from .results import Array, Results
 from .statistics import judged_rows
@@ -127,15 +127,14 @@ def against(
 
 def permutation_p(one: Array, other: Array, seed: int = 0) -> float:
     """Two-sided p of Spearman's correlation of (n,) with (n,): all orders up to ``EXACT``, else random ones."""
-    found, count = abs(spearman(one, other)), len(one)
-    if not math.isfinite(found):
-        return 1.0
+    count = len(one)
     if count <= EXACT:
-        orders: list[Any] = list(itertools.permutations(range(count)))
+        orders = np.array(list(itertools.permutations(range(count))))
     else:
-        random = np.random.default_rng(seed)
-        orders = [random.permutation(count) for _ in range(DRAWS // 10)]
-    as_far = sum(abs(spearman(one, other[list(order)])) >= found - 1e-12 for order in orders)
+        orders = np.random.default_rng(seed).permuted(np.tile(np.arange(count), (DRAWS, 1)), axis=1)
+    # Of the same ranks in whatever order mean and length are the same: their product alone decides.
+    mine, theirs = (ranks(values) - (count + 1) / 2 for values in (one, other))
+    as_far = int((np.abs(theirs[orders] @ mine) >= abs(float(theirs @ mine)) - 1e-9).sum())
     return as_far / len(orders) if count <= EXACT else (as_far + 1) / (len(orders) + 1)
 
 

@@ -19,6 +19,10 @@ Pair = tuple[Array, Array]
 """Means and standard errors."""
 
 
+LEAST_MOVED = 1e-5
+"""Of D, on average: outputs that came no further, or closer, than the start have no cost for each 0.01 of it."""
+
+
 @dataclass(frozen=True)
 class Judging:
     """Who judges all models alike.
@@ -108,9 +112,10 @@ def standing(results: Results, chosen: Chosen) -> Standing:
         condition = results.conditions[number]
         for column, cell in enumerate(condition.cells):
             if cell is not None and results.counted[number, column]:
-                moved[row, column] = max(cell.distance - condition.input.start_distance, 1e-6)
+                moved[row, column] = cell.distance - condition.input.start_distance
                 offset[row, column] = (cell.distance - cell.target) / cell.level
-    cost = fooled / effects(moved, photographs)
+    far = effects(moved, photographs)
+    cost = fooled / replace(far, mean=np.where(far.mean > LEAST_MOVED, far.mean, np.nan))
     return Standing(
         _pair(own),
         _pair(others),

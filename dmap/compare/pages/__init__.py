@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,26 @@ def page(name: str, title: str, scripts: Sequence[str], data: Any) -> str:
     The data stands in an element that browsers never run; scripts put it on the page as text only, so names of files
     and models cannot become markup.
     """
-    style = "\n".join(_read(file) for file in ("base.css", f"{name}.css"))
     filled = {
         "TITLE": html.escape(title),
-        "STYLE": style,
+        "STYLE": _style(name),
         "SCRIPT": "\n".join(_read(file) for file in scripts),
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
     }
-    result = _read(f"{name}.html")
+    return _filled(f"{name}.html", filled)
+
+
+def sheet(title: str, body: str) -> str:
+    """A page without scripts that looks like the report, around a body of HTML, whose texts are escaped already."""
+    return _filled("sheet.html", {"TITLE": html.escape(title), "STYLE": _style("report"), "BODY": body})
+
+
+def _style(name: str) -> str:
+    return "\n".join(_read(file) for file in ("base.css", f"{name}.css"))
+
+
+def _filled(file: str, filled: Mapping[str, str]) -> str:
+    result = _read(file)
     # Split first: what is filled in is not searched again.
     first, *rest = result.split("{{")
     for part in rest:

@@ -111,10 +111,10 @@ function dots(place, title, label, names, middle, low, high) {
   });
 }
 
-// Lines over x; a series is {name, points: [[x, y], ...], dash}.
+// Lines over x; a series is {name, points: [[x, y, error of y, or none], ...], dash}.
 function lines(place, title, xLabel, yLabel, series, options = {}) {
   const xs = series.flatMap((one) => one.points.map((point) => point[0]));
-  const ys = series.flatMap((one) => one.points.map((point) => point[1]));
+  const ys = series.flatMap((one) => one.points.flatMap(([, y, error]) => [y - (error || 0), y + (error || 0)]));
   const x = options.logX ? { low: Math.min(...xs), high: Math.max(...xs), ticks: [...new Set(xs)] } : range(xs, false);
   const y = options.y || range(ys);
   const { picture, px, py } = frame(place, title, { ...x, label: xLabel }, { ...y, label: yLabel }, options);
@@ -122,6 +122,9 @@ function lines(place, title, xLabel, yLabel, series, options = {}) {
     const stroke = { stroke: colour(one.colour ?? index), "stroke-width": 2.5, fill: "none" };
     if (one.dash) stroke["stroke-dasharray"] = "6 4";
     svg("polyline", { points: one.points.map(([a, b]) => `${px(a)},${py(b)}`).join(" "), ...stroke }, picture);
-    for (const [a, b] of one.points) mark(picture, one.colour ?? index, px(a), py(b), 4);
+    for (const [a, b, error] of one.points) {
+      if (error) svg("line", { x1: px(a), x2: px(a), y1: py(b - error), y2: py(b + error), ...stroke }, picture);
+      mark(picture, one.colour ?? index, px(a), py(b), 4);
+    }
   });
 }

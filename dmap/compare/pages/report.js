@@ -150,6 +150,59 @@ function drawPairs() {
   $("pairs").replaceChildren(...(cards.length ? cards : [make("p", {}, "No two judges disagree on any pair.")]));
 }
 
+// The picture of a model's output in a row of the sheet; -1 is the start.
+const output = (model) => (model < 0 ? 1 : 2 + model);
+const deviations = (value) => `${signed(value, 2)} standard deviations`;
+
+function drawFailures() {
+  const cards = DATA.failures.map((one) => make("article", { class: "card" },
+    make("div", { class: "images" }, thumb(one.row, output(-1)), thumb(one.row, output(one.model))),
+    make("p", {}, `${DATA.models[one.model]} gains ${signed(one.own)} points by its own score; ` +
+      `${many(one.judges, "judge")}: ${deviations(one.judged)}.`),
+    make("p", { class: "faint" }, `${DATA.sheet[one.row].photograph}, ${DATA.sheet[one.row].degradation}`)));
+  $("failures").replaceChildren(...(cards.length ? cards : [make("p", {}, "There is none.")]));
+}
+
+function drawAttacks() {
+  fill($("gmad"), ["model", "aggressiveness as attacker", "resistance as defender"],
+    DATA.judges.map((judge, index) => [judge, signed(DATA.aggressiveness[index], 2), signed(DATA.resistance[index], 2)]),
+    "Mean difference that third judges see, in their standard deviations: of the model's attacks, and of attacks on it " +
+    "with the sign turned; higher is better");
+  const cards = DATA.attacks.map((one) => make("article", { class: "card" },
+    make("div", { class: "images" }, thumb(one.row, output(one.better)), thumb(one.row, output(one.worse))),
+    make("p", {}, `${DATA.judges[one.attacker]} attacks ${DATA.judges[one.defender]}: the first is better by ` +
+      `${deviations(one.parted)}, for the defender they differ by ${number(one.alike, 2)}. Third judges: ${
+        one.confirmed === null ? "there is none" : deviations(one.confirmed)}.`),
+    make("p", { class: "faint" }, `${DATA.sheet[one.row].photograph}, ${DATA.sheet[one.row].degradation}`)));
+  $("attacks").replaceChildren(...(cards.length ? cards : [make("p", {}, "No two outputs are alike to one model and not " +
+    "to another one.")]));
+}
+
+function drawCurves({ levels, distance, gain, error, own, undominated }) {
+  if (levels.length < 2) return;
+  $("pareto").classList.remove("hidden");
+  lines($("curves"), "Gain over the distance", `distance D (${DATA.plan.fidelity})`, "gain, standard deviations",
+    DATA.models.map((name, row) => ({
+      name, points: levels.map((_, column) => [distance[row][column], gain[row][column], error[row][column]])
+        .filter((point) => point[0] !== null && point[1] !== null),
+    })));
+  legend($("curves"), DATA.models);
+  fill($("curves-table"), ["model", "level", "distance", "gain, standard deviations", "own gain, points", "not beaten"],
+    DATA.models.flatMap((name, row) => levels.map((level, column) => [name, String(level), number(distance[row][column], 4),
+      make("td", {}, signed(gain[row][column], 2), make("small", {}, plusMinus(error[row][column], 2))),
+      signed(own[row][column]), undominated[row][column] ? "yes" : "no"])), "Gain at each fidelity level");
+}
+
+function drawSrcc(found) {
+  if (!found.length) return;
+  $("srcc").classList.remove("hidden");
+  fill($("srcc-table"), ["data set", "against", "models", "rank correlation", "95 % interval", "p"],
+    found.map((one) => [one.dataset, one.outcome === "votes" ? "people's votes" : "gain by common judges",
+      String(one.models), signed(one.correlation, 2),
+      one.low === null ? "–" : `${signed(one.low, 2)} to ${signed(one.high, 2)}`, chance(one.p)]),
+    "SRCC on data sets against the outcome here");
+}
+
 function thumb(place, index) {
   const image = DATA.sheet[place].images[index];
   if (!image.src) return make("div", { class: "thumb" }, make("span", {}, `${image.label}: not finished`));
@@ -195,7 +248,11 @@ for (const button of document.querySelectorAll("[data-kind]")) {
 }
 findings();
 drawGroup();
+drawCurves(DATA.curves);
 drawPairs();
+drawAttacks();
+drawFailures();
+drawSrcc(DATA.srcc);
 drawSheet();
 record();
 if (DATA.ranking) drawPeople(DATA.ranking);
