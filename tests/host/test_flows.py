@@ -164,7 +164,7 @@ def test_an_interrupt_keeps_the_best_of_a_flow(server: Server, tools: dict[str, 
     with Listener(server) as listener:
         prompt_id = server.queue(graph.prompt, listener.client)
         for _ in range(1200):
-            if sum(node == optimise for node, _ in listener.texts) >= 2:
+            if any(node == optimise and text.startswith("iteration 2 ") for node, text in listener.texts):
                 break
             time.sleep(0.1)
         server.request("/interrupt", b"{}")
