@@ -293,3 +293,35 @@ def test_resemblance_to_the_photograph_is_measured(finished: Path) -> None:
     assert found.resemblance["photograph_psnr"][0, 1] == pytest.approx(-10 * math.log10(error), abs=1e-3)
     assert np.isfinite(found.resemblance["photograph_ssim"]).all()
     assert np.isfinite(found.cosines[0, 1:]).all(), "gradients were not compared"
+
+
+def test_with_a_fixed_weight_every_output_counts(tmp_path: Path) -> None:
+    """The paper's protocol: one ascent at one weight, which ends at the target score."""
+    comparison(tmp_path / "fixed", count=2, fixed_weight=0.5).run()
+    found = results.load(Folder(tmp_path / "fixed"))
+    cells = [cell for one in found.conditions for cell in one.cells]
+    assert len(cells) == 2 * 2 * 3
+    for cell in cells:
+        assert cell is not None
+        assert cell.matched
+        assert [weight for weight, _ in cell.trials] == [0.5] == [cell.weight]
+    assert found.counted.all()
+    assert any(abs(cell.distance - cell.target) > 0.1 * cell.level for cell in cells if cell is not None)
+    # A model that is content with the start does not move; without a target it does.
+    comparison(tmp_path / "content", count=1, fixed_weight=0.5, target_score=1.0).run()
+    moved = comparison(tmp_path / "never", count=1, fixed_weight=0.5)
+    moved.run()
+    stopped, free = (results.load(Folder(tmp_path / name)) for name in ("content", "never"))
+    assert (np.abs(stopped.gains[:, 1, 1]) < 1e-6).all()
+    assert (free.gains[:, 1, 1] > 0.1).all()
+
+
+def test_plans_of_earlier_versions_mean_what_they_did() -> None:
+    now = plan().to_json()
+    before = {name: value for name, value in now.items() if name not in ("fixed_weight", "target_score", "space")}
+    assert Plan.from_json(before) == plan()
+    assert set(plan().method()) <= set(before), "keys of studies and rankings of then would no longer fit"
+    assert plan(space="pixels").method()["space"] == "pixels"
+    for changes, words in (({"fixed_weight": 1.0, "levels": (1e-4, 2e-4)}, "levels"), ({"space": "x"}, "space")):
+        with pytest.raises(ValueError, match=words):
+            plan(**changes)

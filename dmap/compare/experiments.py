@@ -231,7 +231,7 @@ def experiments(models: Models, scale: Scale, photos: Path, enhanced: Path | Non
         others = tuple(one for one in (*mixed.judges, *names) if one not in plan.priors)
         found.append(
             Experiment(
-                f"{AFTER}/{folder.name}", f"After another enhancer: {folder.name}",
+                f"{AFTER}/{folder.resolve().name}", f"After another enhancer: {folder.resolve().name}",
                 "The paper goes on from other enhancers' outputs. Here they are the photographs: what is asked is "
                 "whether the judges find the result better than what the enhancer gave.",
                 replace(plan, judges=others), folder,

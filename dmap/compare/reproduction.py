@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -279,7 +280,7 @@ def _body(one: Section) -> Iterator[str]:
     for drawing in one.drawings.values():
         yield f"<figure>{drawing.svg()}</figure>"
     if one.link:
-        yield f"<p><a href='{_text(one.link)}'>All of it: {_text(one.link)}</a></p>"
+        yield f"<p><a href='{quote(one.link)}'>All of it: {_text(one.link)}</a></p>"
     yield "</section>"
 
 
