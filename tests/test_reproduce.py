@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pictures(base / "enhanced" / "sharp<er>", 2)
     command = ["--photos", str(base / "photos"), "--enhanced", str(base / "enhanced"), "--out", str(base / "out")]
     assert main(["reproduce", *command, "--scale", "quick", "--priors", *PRIORS, "--judges", "dmap_judge"]) == 0
+    shutil.copytree(base / "out", base / "again")  # for tests that go on with it
     return base
 
 
@@ -50,6 +52,7 @@ def test_every_experiment_has_its_section(made: Path) -> None:
     tables = {table["name"]: table for one in data["sections"] for table in one["tables"]}
     spaces = tables["pixels_and_latents"]["rows"]
     assert [row[1] for row in spaces] == ["pixels"] * 2 + ["diffusion latents"] * 2
+    assert all(row[3] for row in spaces), "no judge on pixels: starts differ, but the judges may not"
     assert [row[0] for row in tables["mixture_2"]["rows"]][1:] == ["multiscale(dmap_quality)", *PRIORS]
     plan = json.loads((made / "out" / "fixed" / "comparison.json").read_text(encoding="utf-8"))["plan"]
     assert (plan["fixed_weight"], plan["target_score"]) == (1.0, 90.0)
@@ -78,7 +81,7 @@ def test_tables_and_figures_are_files_too(made: Path) -> None:
 
 
 def test_the_same_command_makes_nothing_twice(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = made / "out"
+    out = made / "again"
     cells = {file: file.stat().st_mtime_ns for file in out.glob("**/cells/*.safetensors")}
     key = (out / "equal" / "study" / "study_key.json").stat().st_mtime_ns
     command = ["--photos", str(made / "photos"), "--out", str(out), "--scale", "quick", "--only", "equal", "pixels"]
@@ -117,10 +120,10 @@ def test_one_experiment_that_fails_does_not_stop_the_others(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    command = ["--photos", str(made / "photos"), "--enhanced", str(tmp_path / "empty"), "--out", str(made / "out")]
+    command = ["--photos", str(made / "photos"), "--enhanced", str(tmp_path / "empty"), "--out", str(made / "again")]
     options = ["--scale", "quick", "--priors", *PRIORS, "--judges", "dmap_judge"]
     assert main(["reproduce", *command, *options, "--only", "fixed", "post_enhancement"]) == 1
-    data = json.loads((made / "out" / reproduction.DATA).read_text(encoding="utf-8"))
+    data = json.loads((made / "again" / reproduction.DATA).read_text(encoding="utf-8"))
     assert [bool(one["failed"]) for one in data["sections"]] == [False, True]
     assert "no photograph in" in capsys.readouterr().out
 

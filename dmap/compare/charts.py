@@ -12,6 +12,8 @@ from .drawing import BLACK, COLOURS, GREY, PALE, Colour, Drawing, width_of
 from .results import Array, Booleans
 
 WIDTH, BOTTOM, TOP, RIGHT, ROW, SMALL = 420.0, 40.0, 26.0, 14.0, 18.0, 8.0
+SPARE = 1.2
+"""Texts get so much more room than Helvetica needs: where it is absent browsers take wider fonts."""
 LOW, HIGH = (33, 102, 172), (200, 90, 10)
 
 
@@ -71,14 +73,19 @@ def _frame(drawing: Drawing, x: Axis, y: Axis | None, x_label: str, y_label: str
 
 
 def _shortened(text: str, size: float, room: float) -> str:
-    while width_of(text, size) > room and len(text) > 4:
+    while SPARE * width_of(text, size) > room and len(text) > 4:
         text = text[:-4] + "..."
     return text
 
 
+def _left(names: Sequence[str]) -> float:
+    """Room for rows' names."""
+    return min(170.0, 16 + SPARE * max(width_of(name, 9) for name in names))
+
+
 def intervals(title: str, label: str, names: Sequence[str], middle: Array, low: Array, high: Array) -> Drawing:
     """A row a name with its value and its interval; names without a value are listed with "none"."""
-    left = min(170.0, 16 + max(width_of(name, 9) for name in names))
+    left = _left(names)
     drawing = Drawing(WIDTH, TOP + BOTTOM + ROW * len(names), title)
     x = _axis(np.concatenate([middle, low, high]), left, WIDTH - RIGHT)
     _frame(drawing, x, None, label)
@@ -104,7 +111,7 @@ def _legend(drawing: Drawing, names: Sequence[str], left: float) -> None:
 
 def _beside(names: Sequence[str]) -> float:
     """Room for the legend."""
-    return min(150.0, 24 + max(width_of(name, SMALL) for name in names))
+    return min(150.0, 24 + SPARE * max(width_of(name, SMALL) for name in names))
 
 
 def scatter(
@@ -167,9 +174,9 @@ def heat(
     digits: int = 1,
 ) -> Drawing:
     """A table (rows, columns) in colours from blue (below 0) over white to orange; framed cells prove nothing."""
-    left = min(170.0, 16 + max(width_of(name, 9) for name in rows))
-    side, slant = 62.0, 34.0
-    drawing = Drawing(left + side * len(columns) + RIGHT, TOP + slant + 26 * len(rows) + 12, title)
+    left, side, slant = _left(rows), 62.0, 34.0
+    width = max(left + side * len(columns) + RIGHT, 16 + SPARE * width_of(title, 10))
+    drawing = Drawing(width, TOP + slant + 26 * len(rows) + 12, title)
     drawing.text(drawing.width / 2, 14, title, 10, "middle")
     largest = max(1e-9, float(np.nanmax(np.abs(mean))) if np.isfinite(mean).any() else 1.0)
     for column, name in enumerate(columns):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,6 +74,10 @@ def section(experiment: Experiment, found: Mapping[str, Results], link: str) -> 
     chosen = results.select()
     drawn: dict[str, Drawing] = {}
     if experiment.name == PIXELS:
+        if (
+            EQUAL in found
+        ):  # the same judges for both: on a noisy photograph all models want the same, none is a stranger
+            found = {**found, PIXELS: replace(results, cosines=found[EQUAL].cosines)}
         sentences, tables = _spaces(found)
         drawn = _spaces_drawing(found)
     elif experiment.name == MIXTURES:
@@ -258,14 +262,14 @@ _text: Callable[[str], str] = html.escape
 
 def _head(missing: Sequence[Missing], facts: Mapping[str, str]) -> Iterator[str]:
     yield "<section><h2>What was run</h2>"
-    yield _html(["", ""], [[key, value] for key, value in facts.items()], "")
+    yield _html(["", ""], [[key, value] for key, value in facts.items()], "", "text")
     if missing:
         yield (
             "<h3>What is missing</h3><p>Left out or replaced by the pack's own, because files are not on this "
             "machine. Fetch them, name the models' folder with <code>--weights</code> and run the same command again: "
             "what is done is kept.</p>"
         )
-        yield _html(["model", "file", "source"], [[one.model, one.file, one.source] for one in missing], "")
+        yield _html(["model", "file", "source"], [[one.model, one.file, one.source] for one in missing], "", "text")
     yield "</section>"
 
 
@@ -284,12 +288,12 @@ def _body(one: Section) -> Iterator[str]:
     yield "</section>"
 
 
-def _html(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> str:
+def _html(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str, kind: str = "number") -> str:
     top = "".join(f"<th scope='col'>{_text(cell)}</th>" for cell in head)
-    body = "".join(
-        f"<tr><th scope='row'>{_text(row[0])}</th>{''.join(f'<td>{_text(cell)}</td>' for cell in row[1:])}</tr>"
-        for row in rows
-    )
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td class='{kind}'>{_text(cell)}</td>" for cell in rest)
+        lines.append(f"<tr><th scope='row'>{_text(first)}</th>{cells}</tr>")
     named = f"<caption>{_text(caption)}</caption>" if caption else ""
     line = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f"<div class='scroll' tabindex='0'><table>{named}{line}<tbody>{body}</tbody></table></div>"
+    return f"<div class='scroll' tabindex='0'><table>{named}{line}<tbody>{''.join(lines)}</tbody></table></div>"

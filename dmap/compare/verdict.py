@@ -46,7 +46,7 @@ def _headline(results: Results, chosen: Chosen, pairs: Sequence[Contrast]) -> st
         if smallest_p(photographs) * tests > LEVEL:
             needed = photographs_needed(tests)
             return (
-                f"{NOTHING}, and with {photographs} photographs none could be: to tell {tests} pairs of models apart "
+                f"{NOTHING}, and with {photographs} photographs none could be: to tell {_pairs(tests)} of models apart "
                 f"takes at least {needed}."
             )
         least = min(one.adjusted for one in pairs)
@@ -74,7 +74,7 @@ def _basis(results: Results, who: Judging, pairs: Sequence[Contrast]) -> str:
     seen = _span(one.photographs for one in pairs)
     return (
         f"{words}, in each judge's standard deviation over the starts; paired sign-flip tests over {seen} photographs, "
-        f"Holm's correction over {len(pairs)} pairs, level 5 %."
+        f"Holm's correction over {_pairs(len(pairs))}, level 5 %."
     )
 
 
@@ -85,6 +85,10 @@ def _starts(results: Results, chosen: Chosen) -> str:
         kinds[better if one.shown else "not shown either way"].append(results.names[one.first])
     words = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
     return f"Each model against the start, by the same tests: {words or 'nothing is judged'}."
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'' if count == 1 else 's'}"
 
 
 def _p(value: float) -> str:

@@ -33,11 +33,11 @@ def page(name: str, title: str, scripts: Sequence[str], data: Any) -> str:
 
 def sheet(title: str, body: str) -> str:
     """A page without scripts that looks like the report, around a body of HTML, whose texts are escaped already."""
-    return _filled("sheet.html", {"TITLE": html.escape(title), "STYLE": _style("report"), "BODY": body})
+    return _filled("sheet.html", {"TITLE": html.escape(title), "STYLE": _style("report", "sheet"), "BODY": body})
 
 
-def _style(name: str) -> str:
-    return "\n".join(_read(file) for file in ("base.css", f"{name}.css"))
+def _style(*names: str) -> str:
+    return "\n".join(_read(f"{name}.css") for name in ("base", *names))
 
 
 def _filled(file: str, filled: Mapping[str, str]) -> str:
