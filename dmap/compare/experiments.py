@@ -211,8 +211,8 @@ def experiments(models: Models, scale: Scale, photos: Path, enhanced: Path | Non
         Experiment(
             PIXELS, "Pixels against diffusion latents",
             "The paper's first finding: the same ascent on pixels pleases the climbed model and nobody else. Both move "
-            "equally far beyond their start (on pixels the photograph, in latents what the autoencoder gives back), and the "
-            "same models judge both.",
+            "equally far beyond their start (on pixels the photograph, in latents what the autoencoder gives back); "
+            "the same models judge both.",
             pixels, photos,
         ),
         Experiment(
