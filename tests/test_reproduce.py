@@ -146,4 +146,9 @@ def test_its_report_in_a_browser(made: Path, chromium: object, name: str, width:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.locator("figure svg").count() >= 5
     assert re.search("MAP|paper", page.locator("main").inner_text())
+    data = json.loads((made / "out" / "mixtures" / "report.json").read_text(encoding="utf-8"))
+    page.goto((made / "out" / "mixtures" / "report.html").as_uri())
+    for kind in ("failures", "attacks"):
+        assert page.locator(f"#{kind} .card").count() == len(data[kind]) > 0
+        assert page.locator(f"#{kind} .card img").count() == 2 * len(data[kind])
     assert not faults, faults
