@@ -21,9 +21,6 @@ OPEN = "() => window.app?.graph?._nodes?.some(n => n.type === 'LoadImage' && n.t
 GEOMETRY = (Path(__file__).parent.parent / "geometry.js").read_text(encoding="utf-8")
 LEGIBLE = 8 / 14
 """Scale below which the host draws boxes without text: a label of 14 pixels is then smaller than 8."""
-# Known and not mended yet: columns of loaders touch in Nodes 2.0; after a run two ascents above one another touch.
-CROWDED = ("restore_flow", "restore_hybrid_prior", "restore_mixed_priors")
-TALL = {"compare_settings"}
 LOADERS = ("UNETLoader", "CLIPLoader", "VAELoader")
 NEED_CHECKPOINTS = {"restore_flow", "restore_sd15", "restore_sdxl", "restore_hybrid_prior"}
 ONE_NODE = "restore_photo"
@@ -124,13 +121,13 @@ def test_a_template_is_readable_and_tidy_before_and_after_a_run(page: Any, serve
     open_template(page, server, name)
     assert page.evaluate("() => window.app.canvas.ds.scale") > LEGIBLE
     assert page.evaluate(GEOMETRY, False) == []
-    if name not in NEED_CHECKPOINTS | TALL:
+    if name not in NEED_CHECKPOINTS:
         run_quickly(page, name)
         page.screenshot(path=SCREENSHOTS / f"{name}_done.png")
         assert page.evaluate(GEOMETRY, False) == []
 
 
-@pytest.mark.parametrize("name", [name for name in SHIPPED if name not in CROWDED])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_a_template_is_tidy_in_nodes_2(page: Any, server: Server, name: str) -> None:
     nodes_2(server, True)
     try:
