@@ -49,6 +49,13 @@ app.registerExtension({
     const again = () => (app.graph?._nodes ?? []).forEach(refold);
     app.ui?.settings?.addEventListener?.("Comfy.VueNodes.Enabled.change", () => setTimeout(again));
   },
+  // Older hosts do not hand on other words for the search: there they come with the first input (nodes/schema.py).
+  addCustomNodeDefs(definitions) {
+    for (const definition of Object.values(definitions).filter(({ name }) => name.startsWith("DMAP"))) {
+      const first = Object.values({ ...definition.input?.required, ...definition.input?.optional })[0];
+      definition.search_aliases ??= first?.[1]?.dmap_search_aliases;
+    }
+  },
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!nodeData.name.startsWith("DMAP")) return;
     const inputs = { ...nodeData.input?.required, ...nodeData.input?.optional };
