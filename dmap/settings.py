@@ -218,7 +218,7 @@ class Settings:
     seed: int = _setting(
         0,
         "ascend",
-        "Fixes the random shifts: the same seed gives the same image.",
+        "Fixes the random shifts: the same seed gives the same image. With shift 0 it changes nothing.",
         low=0,
         high=0xFFFFFFFFFFFFFFFF,
         step=1,

@@ -92,17 +92,17 @@ def _checked(node: str, about: Any, value: Any) -> Any:
         if number is None or (low is not None and number < low) or (high is not None and number > high):
             what = "a whole number" if kind == "INT" else "a number"
             bounds = "" if low is None or high is None else f" from {low:g} to {high:g}"
-            raise UserError(f"{node}, {about.id}: got {repeated(value)}, it must be {what}{bounds}")
+            raise UserError.of(f"{node}, {about.id}", repeated(value), f"{what}{bounds}")
         return number
     wanted = {"STRING": str, "BOOLEAN": bool, "COMBO": str}.get(kind)
     if wanted is not None:
         if not isinstance(value, wanted):
             what = "a text" if wanted is str else "true or false"
-            raise UserError(f"{node}, {about.id}: got {repeated(value)}, it must be {what}")
+            raise UserError.of(f"{node}, {about.id}", repeated(value), what)
         return value
     known = SOCKET_TYPES.get(kind)
     if known is not None and not isinstance(value, known):
-        raise UserError(f"{node}, socket '{about.id}': got {repeated(value)}; connect one of type {kind}")
+        raise UserError.of(f"{node}, socket '{about.id}'", repeated(value), remedy=f"connect one of type {kind}")
     return value
 
 

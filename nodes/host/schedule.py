@@ -7,6 +7,7 @@ levels are asked for in any order, by inversion upwards, and again and again by 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def named_guidance(options: dict[str, Any]) -> Iterator[None]:
     except (AttributeError, TypeError, IndexError, KeyError, ValueError) as error:
         found = [options[name] for name in GUIDANCE if options.get(name)]
         patches = [one for each in found for one in (each if isinstance(each, list) else [each])]
-        names = sorted({_name(one) for one in patches})
+        names = sorted({origin(one) for one in patches})
         if not names or isinstance(error, UserError):
             raise
         raise UserError(
@@ -87,7 +88,8 @@ def named_guidance(options: dict[str, Any]) -> Iterator[None]:
         ) from error
 
 
-def _name(patch: Any) -> str:
-    """Where a patch comes from, such as nodes_sag.SelfAttentionGuidance."""
-    module, name = getattr(patch, "__module__", ""), getattr(patch, "__qualname__", type(patch).__name__)
-    return f"{module.rpartition('.')[2]}.{name.partition('.')[0]}"
+def origin(patch: Any) -> str:
+    """Which node a patch comes from, such as nodes_sag.SelfAttentionGuidance: its methods' objects say so."""
+    made = patch if hasattr(patch, "__qualname__") else type(patch)
+    module = re.split(r"[./\\]", made.__module__)[-1]  # the host calls the modules of nodes after their files
+    return f"{module}.{made.__qualname__.partition('.')[0]}"

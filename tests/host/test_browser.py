@@ -388,6 +388,20 @@ def test_a_subgraphs_preset_is_not_overridden_from_inside(page: Any, server: Ser
         assert (name in sent["DMAPOptimize"]) == (name not in optional or name == "iterations"), name
 
 
+def test_a_seed_without_an_effect_repeats_nothing(page: Any, server: Server) -> None:
+    """The host runs a node again for a new value, also for one that changes no pixel."""
+    open_template(page, server, "restore_demo")
+    sent = (
+        "([shift, seed]) => { const n = window.app.graph._nodes.find(n => n.type === 'DMAPOptimize');"
+        " const w = name => n.widgets.find(w => w.name === name); w('control_after_generate').value = 'randomize';"
+        " w('shift').value = shift; w('seed').value = seed; return window.app.graphToPrompt()"
+        ".then(({ output, workflow }) => [Object.values(output).find(n => n.class_type === 'DMAPOptimize').inputs.seed,"
+        " workflow.nodes.find(n => n.type === 'DMAPOptimize').widgets_values.includes(seed)]); }"
+    )
+    assert page.evaluate(sent, [8, 123]) == [123, True]
+    assert page.evaluate(sent, [0, 123]) == page.evaluate(sent, [0, 123]) == [0, True]
+
+
 def test_a_preset_inside_a_subgraph_says_that_it_did_not_reach_its_partner(page: Any, server: Server) -> None:
     """Where DMAP Invert has its preset from outside it keeps it, and the page says so; not where all is well."""
     open_template(page, server, ONE_NODE)
