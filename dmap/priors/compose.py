@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, repeated
 from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
@@ -98,6 +98,9 @@ class MixedPrior(Composition):
         return -self.temperature * torch.logsumexp(weights.log() - scores / self.temperature, dim=0)
 
 
+MOST_SCALES = 16
+
+
 class MultiScalePrior(Composition):
     """The mean of one prior's scores at several sizes; LIQE at 1 and 0.75 is the paper's MS-LIQE.
 
@@ -106,12 +109,14 @@ class MultiScalePrior(Composition):
         scales: factors on the sides, in (0, 1]; images are made smaller with an anti-aliased bicubic filter.
 
     Raises:
-        UserError: for no scale or one outside (0, 1].
+        UserError: for no scale, more than ``MOST_SCALES``, or one outside (0, 1].
     """
 
     def __init__(self, part: Prior, scales: Sequence[float] = (1.0, 0.75)) -> None:
         if not scales or any(not 0 < scale <= 1 for scale in scales):
-            raise UserError(f"scales: got {list(scales)}; give factors in (0, 1], such as 1, 0.75")
+            raise UserError(f"scales: got {repeated(str(list(scales)))}; give factors in (0, 1], such as 1, 0.75")
+        if len(scales) > MOST_SCALES:
+            raise UserError(f"scales: got {len(scales)}, each asks the prior once more; give {MOST_SCALES} at most")
         name = f"multiscale({part.info.name} at {', '.join(f'{scale:g}' for scale in scales)})"
         smallest = -int(-part.info.min_size // min(scales))
         super().__init__(name, [part], smallest)

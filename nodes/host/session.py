@@ -234,8 +234,8 @@ def _session(
         check_interrupt()
         hold()
         levels = sigma.to(u.device, torch.float32).expand(u.shape[0]).clone()
-        schedule.settle(wrap.conds["positive"], wrap.model_patcher, levels)
         x = families.with_frames(u, model).clone()
+        schedule.settle(wrap.conds["positive"], wrap.model_patcher, levels, x.shape)
         with schedule.named_guidance(extra["model_options"]):
             out: Tensor = wrap(x, levels, model_options=extra["model_options"], seed=extra.get("seed"))
         return families.without_frames(out).to(u.dtype, copy=True)
