@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError, repeated
+from ..errors import UserError
 from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
@@ -114,7 +114,7 @@ class MultiScalePrior(Composition):
 
     def __init__(self, part: Prior, scales: Sequence[float] = (1.0, 0.75)) -> None:
         if not scales or any(not 0 < scale <= 1 for scale in scales):
-            raise UserError(f"scales: got {repeated(str(list(scales)))}; give factors in (0, 1], such as 1, 0.75")
+            raise UserError(f"scales: got {list(scales)[:MOST_SCALES]}; give factors in (0, 1], such as 1, 0.75")
         if len(scales) > MOST_SCALES:
             raise UserError(f"scales: got {len(scales)}, each asks the prior once more; give {MOST_SCALES} at most")
         name = f"multiscale({part.info.name} at {', '.join(f'{scale:g}' for scale in scales)})"
