@@ -48,7 +48,7 @@ types: setup
 # JOBS processes test file by file, each with a host of its own; the networks are too small for more than one thread.
 # The second run gives the host what young ones do differently: paged weights, operations without a gradient, ...
 JOBS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses=$(JOBS) --dist=loadfile
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --durations=30 --numprocesses=$(JOBS) --dist=loadfile
 test: lint
 	$(PYTEST) --cov --cov-report=term:skip-covered tests
 	DMAP_YOUNG_HOST=1 $(PYTEST) -m "not slow" tests/host/test_young_host.py tests/host/test_workflows.py \

@@ -7,14 +7,15 @@ in which they are used:
     Settings, PRESETS              how to restore, and named settings
     shipped, LatentDiffusion       the pack's own diffusion model, and what any other one must offer
     load_prior, prior_names        quality models by name
-    invert, prepare, finish        the steps of ``restore``, for those who want to see or change something in between
+    begin, finish                  the steps of ``restore`` around an ascent, for those who want to see or change it
+    invert, prepare                the steps of ``begin``
 """
 
 from .errors import UserError
 from .image.photograph import Photograph
 from .models.diffusion import LatentDiffusion, shipped
 from .priors import Prior, load_prior, prior_names
-from .restoration import Restored, Safeguards, finish, invert, prepare, restore
+from .restoration import Restored, Safeguards, begin, finish, invert, prepare, restore
 from .settings import PRESETS, Settings
 
 __version__ = "0.2.0"
@@ -29,6 +30,7 @@ __all__ = [
     "Settings",
     "UserError",
     "__version__",
+    "begin",
     "finish",
     "invert",
     "load_prior",

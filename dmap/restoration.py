@@ -3,8 +3,7 @@
 The nodes, the command and ``restore`` are the same calls in this order:
 
     photograph, notes = cleaned(photograph, settings)
-    path, error = invert(model, model.encode(photograph.padded(model.multiple)), settings, photograph)
-    ascent = prepare(model, path, prior, settings)
+    ascent = begin(model, photograph, prior, settings)  # encodes, then calls invert and prepare
     ascent.run()
     image, latent = finish(model, ascent.path, settings)
 """
@@ -280,6 +279,25 @@ def prepare(
     return ascent
 
 
+def begin(
+    model: LatentDiffusion,
+    photograph: Photograph,
+    prior: Prior,
+    settings: Settings = DEFAULT,
+    degradation: Degradation | None = None,
+    tick: Callable[[int, int], None] | None = None,
+) -> Ascent:
+    """The ascent of a photograph, ready to run: encoded, inverted, prepared.
+
+    Args and errors are those of ``invert`` and ``prepare``.
+    """
+    photograph = photograph.to(model.device)
+    with torch.no_grad():
+        latent = model.encode(photograph.padded(model.multiple))
+    path, _ = invert(model, latent, settings, photograph, tick=tick)
+    return prepare(model, path, prior, settings, degradation=degradation)
+
+
 ANOTHER_VAE = (
     "what the VAE gives back is another picture than the photograph",
     "use the VAE that belongs to the model, and the photograph that it encoded, else the result is wrong",
@@ -458,12 +476,7 @@ def restore(
     photograph = replace(photograph, known=known, mask=None if mask is None else feathered(mask, settings.feather))
     photograph, notes = cleaned(photograph, settings)
     diffusion = shipped() if model is None else model
-    photograph = photograph.to(diffusion.device)
-    climbed = frozen_prior(prior, diffusion.device, weights)
-    with torch.no_grad():
-        latent = diffusion.encode(photograph.padded(diffusion.multiple))
-    path, _ = invert(diffusion, latent, settings, photograph)
-    ascent = prepare(diffusion, path, climbed, settings, degradation=degradation)
+    ascent = begin(diffusion, photograph, frozen_prior(prior, diffusion.device, weights), settings, degradation)
     ascent.run(callback)
     restored, _ = finish(diffusion, ascent.path, settings)
     return Restored(restored, ascent.trace, ascent.path, about, notes)

@@ -1,5 +1,6 @@
 """The recipes, on a folder of made-up photographs, for a few steps."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_a_recipe_trains_and_resumes(
 def test_an_empty_folder_is_an_error_with_an_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["autoencoder", "--photos", str(tmp_path), "--out", str(tmp_path / "o")]) == 2
     assert "photos" in capsys.readouterr().err
+
+
+def test_a_shipped_model_is_trained_further_by_its_name(
+    photos: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(trained / "demo_autoencoder.safetensors", tmp_path)
+    arguments = ["flow", "--photos", str(photos), "--out", str(tmp_path), "--steps", "1", "--start"]
+    assert main([*arguments, "demo_denoiser"]) == 0
+    assert (tmp_path / "demo_flow.safetensors").exists()
+    assert main([*arguments, "demo_nothing"]) == 2
+    assert "demo_nothing.safetensors" in capsys.readouterr().err
 
 
 def test_held_out_photographs_are_never_listed_for_training(photos: Path) -> None:

@@ -79,10 +79,11 @@ def run(photo: Path, out: Path, overrides: dict[str, dict[str, Any]]) -> dict[st
         began = time.monotonic()
 
         def tick() -> None:
-            print(f"\rrestoring, {time.monotonic() - began:.0f} s", end="", flush=True)
+            if sys.stdout.isatty():  # a log wants no line that is written over
+                print(f"\rrestoring, {time.monotonic() - began:.0f} s", end="", flush=True)
 
         entry = server.wait(server.queue(prompt), seconds=1800, tick=tick)
-        print(f"\rrestored in {time.monotonic() - began:.0f} s")
+        print("\r" * sys.stdout.isatty() + f"restored in {time.monotonic() - began:.0f} s")
         outputs = entry["outputs"]
         for key, node in prompt.items():
             target = TITLES.get(node["_meta"]["title"])

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from .. import output
 from ..batch import Shard
 from ..errors import UserError
@@ -19,7 +17,7 @@ from ..folders.listing import is_many
 from ..image.files import DEEP, WITHOUT_ALPHA, WRITABLE, About, read_photograph, write_picture
 from ..method.ascent import Ascent
 from ..models.diffusion import LatentDiffusion
-from ..restoration import DEFAULT_PRIOR, cleaned, finish, frozen_prior, invert, prepare
+from ..restoration import DEFAULT_PRIOR, begin, cleaned, finish, frozen_prior
 from ..settings import PRESETS, STAGES, Settings, default, describe, preset
 from . import common
 
@@ -235,13 +233,9 @@ def _one(options: argparse.Namespace) -> int:
         common.say(f"{options.output}: JPEG holds no alpha channel, it is left out; .png keeps it")
     model = common.model_of(options).load(device)
     prior = frozen_prior(options.prior, device, () if options.weights is None else (options.weights,))
-    photograph = photograph.to(device)
-    with torch.no_grad():
-        latent = model.encode(photograph.padded(model.multiple))
     inverting = common.Progress(0, "inverting")
-    path, _ = invert(model, latent, settings, photograph, tick=inverting.of)
+    ascent = begin(model, photograph, prior, settings, tick=inverting.of)
     inverting.close()
-    ascent = prepare(model, path, prior, settings)
     before = list(ascent.trace.notes)
     detail = ascent.path.detail
     share = [] if detail is None else [f"detail: {float(detail[0]):.2f} of what the autoencoder lost"]

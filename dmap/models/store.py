@@ -38,7 +38,8 @@ class SavedModel:
     tensors: dict[str, Tensor]
 
 
-def _file(name: str | os.PathLike[str]) -> Path:
+def model_file(name: str | os.PathLike[str]) -> Path:
+    """Where a model is: a shipped one by its name, any by a path that ends in .safetensors."""
     path = Path(name)
     return path if path.suffix == ".safetensors" else WEIGHTS / f"{path}.safetensors"
 
@@ -71,7 +72,7 @@ def read_model(name: str | os.PathLike[str], kind: str | None = None) -> SavedMo
     Raises:
         UserError: if the file is missing, damaged, not a DMAP model, of another version, or not of that kind.
     """
-    file = _file(name)
+    file = model_file(name)
     tensors, meta = tensorfile.read(file, "model file", "install the pack again")
     if meta.get("format") != FORMAT:
         raise UserError(f"model file {file.name}: it is not a model of this pack")
@@ -115,6 +116,6 @@ def load_model(
         model = KINDS[saved.kind](**saved.config, device=device, dtype=dtype, operations=operations)
         model.load_state_dict(saved.tensors)
     except (RuntimeError, TypeError) as error:
-        text = f"model file {_file(name).name}: its tensors do not fit a {saved.kind}: {error}"
+        text = f"model file {model_file(name).name}: its tensors do not fit a {saved.kind}: {error}"
         raise UserError(text) from error
     return model.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 
 from hostgraphs import read, restore, trace
 from tools.host import workflow
+from tools.host.listen import Listener
 from tools.host.server import ROOT, Server
 
 WORKFLOWS = ROOT / "workflows"
@@ -101,6 +103,78 @@ def test_a_lora_rides_along(server: Server, tools: dict[str, Any], family: str) 
         ends.append([row["objective"][0] for row in rows_])
     assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-3)  # both invert exactly
     assert ends[0][1] != ends[1][1]
+
+
+EXACT = {
+    "round trip of residual_ddim": 2e-5,
+    "round trip of edict": 2e-5,
+    "gradient error": 1e-3,
+    "batch against singles": 2e-5,
+    "by blocks against computed again": 0.0,
+}
+
+
+@pytest.mark.parametrize("family", ["SD3", "Flux.1 dev"])
+def test_control_rides_along(server: Server, tools: dict[str, Any], family: str) -> None:
+    """A ControlNet of the family's own class by the stock node: exact as without it, and another ascent."""
+    ends = []
+    for strength in (0.0, 1.0):
+        graph = tools["Graph"]()
+        parts = flow(graph, family)
+        control = graph.add("DMAPTestFlowControl", family=family)
+        applied = graph.add(
+            "ControlNetApplyAdvanced", positive=parts["positive"], negative=parts["positive"], control_net=(control, 0),
+            image=parts["image"], vae=parts["vae"], strength=strength, start_percent=0.0, end_percent=1.0,
+        )  # fmt: skip
+        parts["positive"] = (applied, 0)
+        optimise, decode = restore(graph, parts, steps=2, iterations=1, rule="momentum", step_size=2.0)
+        graph.add("PreviewImage", images=(decode, 0))
+        sockets = {name: parts[name] for name in ("model", "positive", "vae", "latent")}
+        node = graph.add("DMAPTestFlowFacts", **sockets)
+        outputs = server.run(graph.prompt)
+        found = read(outputs, node)
+        assert all(found[name] <= most for name, most in EXACT.items()), found
+        ends.append([row["objective"][0] for row in trace(outputs, optimise)["rows"]])
+    assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-3)  # both invert exactly
+    assert ends[0][1] != ends[1][1]
+
+
+@pytest.mark.parametrize("family", ["SD3.5", "Flux.1 dev", "Z-Image"])
+def test_weights_of_eight_bits(server: Server, tools: dict[str, Any], family: str) -> None:
+    """Stored as the stock loader's fp8 does: as exact as weights of full precision."""
+    graph = tools["Graph"]()
+    parts = flow(graph, family)
+    parts.pop("image")
+    graph.prompt[parts["model"][0]]["inputs"]["weights"] = "fp8"
+    before = graph.add("DMAPTestFingerprint", model=parts["model"], salt=0)
+    node = graph.add("DMAPTestFlowFacts", **parts)
+    outputs = server.run(graph.prompt)
+    found = read(outputs, node)
+    assert all(found[name] <= most for name, most in EXACT.items()), found
+    after = graph.add("DMAPTestFingerprint", model=parts["model"], salt=1)
+    assert outputs[before]["text"] == server.run(graph.prompt)[after]["text"]
+
+
+def test_an_interrupt_keeps_the_best_of_a_flow(server: Server, tools: dict[str, Any]) -> None:
+    graph = tools["Graph"]()
+    parts = flow(graph, "Z-Image")
+    before = graph.add("DMAPTestFingerprint", model=parts["model"], salt=0)
+    optimise, decode = restore(graph, parts, steps=1, iterations=900, step_size=0.005, target_score=200.0)
+    graph.add("PreviewImage", images=(decode, 0))
+    with Listener(server) as listener:
+        prompt_id = server.queue(graph.prompt, listener.client)
+        for _ in range(1200):
+            if any(node == optimise and text.startswith("iteration 2 ") for node, text in listener.texts):
+                break
+            time.sleep(0.1)
+        server.request("/interrupt", b"{}")
+        outputs = server.wait(prompt_id, 120)["outputs"]
+    found = trace(outputs, optimise)
+    assert found["stopped"] == ["interrupt"]
+    assert 2 <= len(found["rows"]) < 900
+    after = graph.add("DMAPTestFingerprint", model=parts["model"], salt=1)
+    rest = {key: node for key, node in graph.prompt.items() if key in (parts["model"][0], before, after)}
+    assert server.run(rest)[after]["text"] == outputs[before]["text"]
 
 
 def test_the_template(server: Server, tools: dict[str, Any], definitions: dict[str, Any]) -> None:

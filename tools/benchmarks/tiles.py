@@ -23,7 +23,7 @@ from dmap.image.photograph import Photograph
 from dmap.image.tiles import starts
 from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
-from dmap.restoration import frozen_prior, invert, prepare
+from dmap.restoration import begin, frozen_prior
 from dmap.settings import Settings
 
 
@@ -47,10 +47,7 @@ def by_tiles(model: LatentDiffusion, photograph: Tensor, settings: Settings) -> 
     Args:
         photograph: (1, 3, h, w) in [0, 1], sides multiples of the latent grid.
     """
-    with torch.no_grad():
-        latent = model.encode(photograph)
-    path, _ = invert(model, latent, settings, Photograph(photograph))
-    return prepare(model, path, frozen_prior("dmap_quality", model.device), settings)
+    return begin(model, Photograph(photograph), frozen_prior("dmap_quality", model.device), settings)
 
 
 def small_step(tile: int, iterations: int, step_size: float = 0.02) -> Settings:

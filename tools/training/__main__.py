@@ -11,6 +11,7 @@ import torch
 from dmap import output
 from dmap.cli.common import device_of
 from dmap.errors import UserError
+from dmap.models.store import model_file
 
 from . import autoencoder, denoiser, flow, guide, judge, policy, quality
 from .loop import LoopSettings
@@ -38,7 +39,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps even if there is time")
     parser.add_argument("--seed", type=int, default=0, help="of all randomness")
     parser.add_argument(
-        "--start", type=Path, help="train this finished model further at half the rate (of an autoencoder: its decoder)"
+        "--start",
+        type=Path,
+        help="train this finished model, a file or a shipped one's name, further at half the rate "
+        "(of an autoencoder: its decoder)",
     )
     parser.add_argument("--bf16", action="store_true", help="faster on CPUs with bfloat16 arithmetic (avx512_bf16)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to train")
@@ -68,8 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         device_of(options.device)
-        if options.start is not None and not options.start.is_file():
-            raise UserError(f"--start: there is no file {options.start}")
+        if options.start is not None and not model_file(options.start).is_file():
+            raise UserError(f"--start: there is no file {model_file(options.start)}")
         output.check_new_folder(options.out)
         train(options.photos, options.out, settings, options.seed)
     except (UserError, OSError) as error:

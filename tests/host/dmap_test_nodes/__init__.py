@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .flows import FlowFacts, TinyFlow
+from .flows import FlowControl, FlowFacts, TinyFlow
 from .images import Anything, Halves, Spoil, SpoilLatent
 from .models import FullXL, NoConditioning, OtherVAE, TinyControlNet, TinySD, TinyXL
 from .patches import AttentionPatch, Hungry, Patch
@@ -23,6 +23,7 @@ class TestNodes(ComfyExtension):
             TinyXL,
             TinyFlow,
             FlowFacts,
+            FlowControl,
             FullXL,
             EmptyText,
             Witness,

@@ -10,13 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.cldm.mmdit
+import comfy.controlnet
+import comfy.latent_formats
 import comfy.model_management
 import comfy.model_patcher
+import comfy.ops
 import comfy.sd
 import comfy.supported_models
 import folder_paths
 import torch
 from comfy.ldm.chroma.model import ChromaParams
+from comfy.ldm.flux.controlnet import ControlNetFlux
 from comfy.ldm.flux.model import FluxParams
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from comfy.ldm.wan.vae import WanVAE
@@ -86,14 +91,18 @@ FAMILIES = {
 }
 
 
-def model_of(family: Family) -> Any:
-    """A patcher of the host's own model with random weights."""
-    options = dict(family.network)
-    if family.config in ("Flux", "FluxSchnell", "Flux2", "Chroma"):  # hosts differ in what they ask for
-        known = (ChromaParams if family.config == "Chroma" else FluxParams).__dataclass_fields__
-        options = {key: value for key, value in options.items() if key in known or key == "image_model"}
-    config = getattr(comfy.supported_models, family.config)(options)
-    config.set_inference_dtype(torch.float32, None)
+def options_of(family: Family) -> dict[str, Any]:
+    """The network's configuration as far as this host knows it."""
+    if family.config not in ("Flux", "FluxSchnell", "Flux2", "Chroma"):
+        return dict(family.network)
+    known = (ChromaParams if family.config == "Chroma" else FluxParams).__dataclass_fields__
+    return {key: value for key, value in family.network.items() if key in known or key == "image_model"}
+
+
+def model_of(family: Family, weights: str = "fp32") -> Any:
+    """A patcher of the host's own model with random weights, stored as "fp32" or as "fp8" and computed with in fp32."""
+    config = getattr(comfy.supported_models, family.config)(options_of(family))
+    config.set_inference_dtype(*((torch.float8_e4m3fn, torch.float32) if weights == "fp8" else (torch.float32, None)))
     model = config.get_model({}, "", device="cpu")
     randomise(model.diffusion_model, 0)
     for name, buffer in model.diffusion_model.named_buffers():
@@ -149,14 +158,15 @@ class TinyFlow(io.ComfyNode):
             inputs=[
                 io.Combo.Input("family", options=list(FAMILIES)),
                 io.String.Input("file", default="", optional=True, tooltip="Written as a checkpoint, if named."),
+                io.Combo.Input("weights", options=["fp32", "fp8"], default="fp32", optional=True),
             ],
             outputs=[io.Model.Output("model"), io.Conditioning.Output("positive"), io.Vae.Output("vae")],
         )
 
     @classmethod
-    def execute(cls, family: str, file: str = "") -> io.NodeOutput:
+    def execute(cls, family: str, file: str = "", weights: str = "fp32") -> io.NodeOutput:
         found = FAMILIES[family]
-        model, vae = model_of(found), vae_of(found)
+        model, vae = model_of(found, weights), vae_of(found)
         if file:
             parts = {"model.diffusion_model.": model.model.diffusion_model, "first_stage_model.": vae.first_stage_model}
             tensors = {
@@ -166,6 +176,42 @@ class TinyFlow(io.ComfyNode):
             }
             save_file(tensors, os.path.join(folder_paths.get_output_directory(), file))
         return io.NodeOutput(model, text_of(found), vae)
+
+
+class FlowControl(io.ComfyNode):
+    """A CONTROL_NET of the host's own class for a family's tiny network, which reads the picture's latent."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="DMAPTestFlowControl",
+            inputs=[io.Combo.Input("family", options=["SD3", "Flux.1 dev"])],
+            outputs=[io.ControlNet.Output("control_net")],
+        )
+
+    @classmethod
+    def execute(cls, family: str) -> io.NodeOutput:
+        options = options_of(FAMILIES[family]) | {
+            "control_latent_channels": 16,
+            "dtype": torch.float32,
+            "operations": comfy.ops.disable_weight_init,
+        }
+        if family == "SD3":
+            network = comfy.cldm.mmdit.ControlNet(num_blocks=1, **options)
+            latents, more = comfy.latent_formats.SD3(), []
+        else:
+            network = ControlNetFlux(latent_input=True, **options)
+            network.main_model_double, network.main_model_single = options["depth"], options["depth_single_blocks"]
+            latents, more = comfy.latent_formats.Flux(), ["y", "guidance"]
+        randomise(network, 3)
+        control = comfy.controlnet.ControlNet(
+            network,
+            compression_ratio=1,
+            latent_format=latents,
+            load_device=comfy.model_management.get_torch_device(),
+            extra_conds=more or ["y"],
+        )
+        return io.NodeOutput(control)
 
 
 class FlowFacts(io.ComfyNode):

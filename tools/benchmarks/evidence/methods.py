@@ -15,7 +15,7 @@ from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
 from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
-from dmap.restoration import finish, invert, prepare
+from dmap.restoration import begin, finish
 from dmap.settings import Settings
 from tools.benchmarks.spaces import moving_in
 
@@ -140,11 +140,8 @@ def settings_of(method: Method, budget: Budget) -> Settings:
 
 def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
     """Invert, and make the ascent ready."""
-    model, settings = moving_in(method.space, tools.diffusion), settings_of(method, budget)
-    with torch.no_grad():
-        latent = model.encode(photograph)
-    path, _ = invert(model, latent, settings, Photograph(photograph))
-    return prepare(model, path, tools.prior, settings)
+    model = moving_in(method.space, tools.diffusion)
+    return begin(model, Photograph(photograph), tools.prior, settings_of(method, budget))
 
 
 def restore(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Restored:
