@@ -15,6 +15,7 @@ from ...dmap.errors import UserError
 from ...dmap.method.path import LatentPath
 from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
+from ...dmap.restoration import Safeguards
 from ...dmap.settings import Settings
 from . import families, features, schedule
 from .weights import held, plain
@@ -60,6 +61,23 @@ class HostPrior:
         """A composition with its parts' patchers, each once."""
         found = {id(patcher): patcher for part in parts for patcher in part.patchers}
         return cls(composition, tuple(found.values()))
+
+
+@dataclass(frozen=True)
+class HostRegion:
+    """One of what the DMAP_REGIONS socket carries: MASK, weight, and a prior of its own or None."""
+
+    mask: Tensor
+    weight: float
+    prior: HostPrior | None
+
+
+@dataclass(frozen=True)
+class HostSafeguards:
+    """What the DMAP_SAFEGUARDS socket carries: the safeguards, and their judge under the host's memory management."""
+
+    safeguards: Safeguards
+    judge: HostPrior | None
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,9 @@ def test_whatever_comes_by_a_link_is_named(
         ("image", "list", "socket 'image': got a list; connect one of type IMAGE"),
         ("mask", "text", "socket 'mask': got 'xxx"),
         ("image", "tensor", "socket 'image': got shape (3,)"),
+        ("regions", "text", "socket 'regions': got 'xxx"),
+        ("safeguards", "text", "socket 'safeguards': got 'xxx"),
+        ("degradation", "dictionary", "socket 'degradation': got a dict; connect one of type DMAP_DEGRADATION"),
     ],
 )
 def test_values_by_link(server: Server, tools: dict[str, Any], name: str, kind: str, words: str) -> None:
