@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 SHOWN = 60
@@ -44,6 +45,13 @@ def repeated(value: Any) -> str:
     """A value as an error repeats it: short, and only the kind of what is no number or text."""
     text = repr(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def no_choice(name: str, value: Any, choices: Iterable[str]) -> UserError:
+    """The error about a value of a setting that is none of its choices."""
+    found, known = repeated(value), ", ".join(choices)
+    text = f"{name}: got {found}, choose one of {known}"
+    return UserError(text, place=name, found=found, wanted=known, remedy="choose one of them")
 
 
 def number_between(

@@ -85,3 +85,8 @@ def test_an_error_says_its_parts_one_by_one() -> None:
     assert str(error) == "DMAP Tiles, tile: got 7, it must be a whole number from 64 to 4096 px; 512 is usual"
     plain = UserError("it is a folder").within("photo.png: ")
     assert (plain.place, str(plain)) == ("photo.png", "photo.png: it is a folder")
+    with pytest.raises(UserError) as caught:
+        preset("x" * 5000)
+    assert (caught.value.place, caught.value.remedy) == ("preset", "choose one of them")
+    assert len(caught.value.found) < 100
+    assert "gentle photo" in caught.value.wanted

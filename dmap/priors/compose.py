@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
@@ -79,7 +79,7 @@ class MixedPrior(Composition):
         if any(not weight >= 0 for weight in weights) or not sum(weights) > 0:
             raise UserError(f"weights: got {list(weights)}; none may be negative and one must be greater than 0")
         if mode not in self.MODES:
-            raise UserError(f"mode: got {mode!r}, choose one of {', '.join(self.MODES)}")
+            raise no_choice("mode", mode, self.MODES)
         if name is None:
             terms = (f"{weight:g} {part.info.name}" for weight, part in zip(weights, parts, strict=True))
             name = f"{mode}({', '.join(terms)})"

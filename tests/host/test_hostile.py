@@ -195,6 +195,15 @@ def test_the_seed_stays_by_itself(definitions: dict[str, Any]) -> None:
     assert definitions["DMAPOptimize"]["input"]["optional"]["seed"][1]["control_after_generate"] == "fixed"
 
 
+@pytest.mark.parametrize("prefix", ["", "paths/", "..", "a\0b", "../../out"])
+def test_a_prefix_that_is_no_name(server: Server, tools: dict[str, Any], prefix: str) -> None:
+    """None of these makes a hidden file, or an error that is not about the widget."""
+    made = Restoration(tools)
+    made.graph.add("DMAPSavePath", path=(made.invert, 0), filename_prefix=prefix)
+    text = tools["failure"](server, made.graph.prompt)
+    assert "UserError: DMAP Save Path, filename_prefix: " in text, text
+
+
 def test_an_output_folder_that_takes_nothing_loses_nothing(server: Server, tools: dict[str, Any]) -> None:
     """The path that is saved, when the output folder is gone at last: it is elsewhere, and that is said."""
     made = Restoration(tools)
