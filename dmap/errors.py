@@ -18,8 +18,8 @@ class UserError(ValueError):
     traceback.
 
     Attributes:
-        place: the setting, socket, option or file. Like the others it is "" where only the text says so: known is it of
-            values that were checked against a type or a range, and of files.
+        place: the setting, socket, option or file. Like the others it is "" where only the text says so; it is there
+            for values that were checked against a type, a range or choices, and for files.
         found: what was given there.
         wanted: what may be given.
         remedy: what to do.

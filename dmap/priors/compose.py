@@ -99,6 +99,7 @@ class MixedPrior(Composition):
 
 
 MOST_SCALES = 16
+"""Of one prior at most: each is one more forward and backward pass of it."""
 
 
 class MultiScalePrior(Composition):

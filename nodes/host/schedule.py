@@ -140,5 +140,5 @@ def named_guidance(options: dict[str, Any]) -> Iterator[None]:
 def origin(patch: Any) -> str:
     """Which node a patch comes from, such as nodes_sag.SelfAttentionGuidance: its methods' objects say so."""
     made = patch if hasattr(patch, "__qualname__") else type(patch)
-    module = re.split(r"[./\\]", made.__module__)[-1]  # the host calls the modules of nodes after their files
+    module = re.split(r"[./\\]", str(made.__module__))[-1]  # the host calls the modules of nodes after their files
     return f"{module}.{made.__qualname__.partition('.')[0]}"
