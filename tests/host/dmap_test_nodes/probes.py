@@ -52,7 +52,7 @@ class Probe(io.ComfyNode):
 
 
 class Fingerprint(io.ComfyNode):
-    """A hash of all weights, buffers and options of a MODEL, and whether its tensors are still the host's."""
+    """Hashes of a MODEL's weights, buffers and options, and of whether its tensors are still the host's."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -69,16 +69,20 @@ class Fingerprint(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, salt: int, after: Any = None) -> io.NodeOutput:
-        digest = hashlib.sha256()
+        weights = hashlib.sha256()
         for key, value in sorted(model.model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(value.detach().clone().float().numpy().tobytes())
-        for name, tensor in model.model.named_parameters():
-            digest.update(f"{name} {tensor.requires_grad} {tensor.is_inference()}".encode())
-        digest.update(repr(sorted(model.model_options)).encode())
-        digest.update(repr(sorted(model.model_options.get("transformer_options", {}))).encode())
-        digest.update(repr(sorted(model.additional_models)).encode())
-        return io.NodeOutput(ui=ui.PreviewText(digest.hexdigest()))
+            weights.update(key.encode() + value.detach().clone().float().numpy().tobytes())
+        # A host that pages puts copies of its own in place of what has no page, of the kind that a run's mode makes.
+        paged = getattr(model, "is_dynamic", lambda: False)()
+        kept = {} if paged else dict(model.model.named_parameters())
+        flags = [f"{name} {x.requires_grad} {x.is_inference()}" for name, x in kept.items()]
+        options = [sorted(model.model_options), sorted(model.model_options.get("transformer_options", {}))]
+        lines = {
+            "weights": weights.hexdigest(),
+            "flags": hashlib.sha256(repr(flags).encode()).hexdigest(),
+            "options": repr([*options, sorted(model.additional_models)]),
+        }
+        return io.NodeOutput(ui=ui.PreviewText("\n".join(f"{name}: {value}" for name, value in lines.items())))
 
 
 class Compare(io.ComfyNode):
