@@ -99,15 +99,19 @@ def options_of(family: Family) -> dict[str, Any]:
     return {key: value for key, value in family.network.items() if key in known or key == "image_model"}
 
 
+def _randomise(network: torch.nn.Module, seed: int) -> None:
+    randomise(network, seed)
+    for name, buffer in network.named_buffers():
+        if name == "pos_embed":  # of Stable Diffusion 3, where files bring it along
+            buffer.copy_(0.1 * torch.randn(buffer.shape, generator=torch.Generator().manual_seed(2)))
+
+
 def model_of(family: Family, weights: str = "fp32") -> Any:
     """A patcher of the host's own model with random weights, stored as "fp32" or as "fp8" and computed with in fp32."""
     config = getattr(comfy.supported_models, family.config)(options_of(family))
     config.set_inference_dtype(*((torch.float8_e4m3fn, torch.float32) if weights == "fp8" else (torch.float32, None)))
     model = config.get_model({}, "", device="cpu")
-    randomise(model.diffusion_model, 0)
-    for name, buffer in model.diffusion_model.named_buffers():
-        if name == "pos_embed":  # of Stable Diffusion 3, where files bring it along
-            buffer.copy_(0.1 * torch.randn(buffer.shape, generator=torch.Generator().manual_seed(2)))
+    _randomise(model.diffusion_model, 0)
     kind = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)  # since 2026
     return kind(
         model,
@@ -203,7 +207,7 @@ class FlowControl(io.ComfyNode):
             network = ControlNetFlux(latent_input=True, **options)
             network.main_model_double, network.main_model_single = options["depth"], options["depth_single_blocks"]
             latents, more = comfy.latent_formats.Flux(), ["y", "guidance"]
-        randomise(network, 3)
+        _randomise(network, 3)
         control = comfy.controlnet.ControlNet(
             network,
             compression_ratio=1,
