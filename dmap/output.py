@@ -118,6 +118,12 @@ def check_folder(folder: Path, what: str = "") -> None:
 def check_new_folder(folder: Path) -> None:
     """As ``check_folder`` for one that may still have to be made: then its nearest parent that is there counts."""
     place = folder.absolute()
+    try:
+        os.lstat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # too long, or not a name at all
+        raise UserError(f"{folder}: no folder can have this name ({_reason(error)}); choose another") from error
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not place.is_dir():

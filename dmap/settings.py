@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .errors import UserError, number_between, repeated
+from .errors import UserError, no_choice, number_between, repeated
 from .image.detail import AUTO as AUTO_DETAIL
 from .image.detail import DETAILS
 from .image.finish import COLOURS
@@ -218,7 +218,7 @@ class Settings:
     seed: int = _setting(
         0,
         "ascend",
-        "Fixes the random shifts: the same seed gives the same image.",
+        "Fixes the random shifts: the same seed gives the same image. With shift 0 it changes nothing.",
         low=0,
         high=0xFFFFFFFFFFFFFFFF,
         step=1,
@@ -385,5 +385,5 @@ def preset(name: str) -> Settings:
         UserError: for an unknown name.
     """
     if name not in PRESETS:
-        raise UserError(f"preset: got {name!r}, choose one of {', '.join(PRESETS)}")
+        raise no_choice("preset", name, PRESETS)
     return PRESETS[name].settings

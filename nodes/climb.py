@@ -17,7 +17,6 @@ from ..dmap.method.ascent import Ascent
 from ..dmap.method.judge import warnings
 from ..dmap.settings import Settings
 from .host import features, images, picture, session
-from .options import HostRegion, HostSafeguards
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ class Problem:
     observed: Tensor
     prior: session.HostPrior
     degradation: Degradation | None
-    regions: tuple[HostRegion, ...]
-    safeguards: HostSafeguards | None
+    regions: tuple[session.HostRegion, ...]
+    safeguards: session.HostSafeguards | None
 
     def patchers(self) -> tuple[Any, ...]:
         """All patchers of all quality models, each once."""

@@ -15,7 +15,7 @@ from ..dmap.compare.run import Comparison, Progress
 from ..dmap.compare.sheet import contact_sheet, matrix
 from ..dmap.compare.statistics import cross_scores
 from ..dmap.compare.verdict import verdict
-from ..dmap.errors import UserError
+from ..dmap.errors import UserError, repeated
 from ..dmap.output import check_new_folder
 from .host import checks, engine, files, images, picture, session
 from .priorlist import listed
@@ -212,7 +212,9 @@ def _numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
-        raise UserError(f"levels: got {text!r}; give numbers separated by commas, such as 0.03, 0.06") from error
+        raise UserError(
+            f"levels: got {repeated(text)}; give numbers separated by commas, such as 0.03, 0.06"
+        ) from error
 
 
 def _summary(done: results.Results, page: str, folder: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..dmap.errors import UserError
+from ..dmap.errors import UserError, repeated
 from ..dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from .host.images import named_errors
 from .host.session import HostPrior
@@ -105,7 +105,7 @@ class DMAPMultiScalePrior(Node):
                 factors = [float(part) for part in scales.split(",") if part.strip()]
             except ValueError as error:
                 raise UserError(
-                    f"scales: got {scales!r}; write numbers with commas between, such as 1, 0.75"
+                    f"scales: got {repeated(scales)}; write numbers with commas between, such as 1, 0.75"
                 ) from error
             return io.NodeOutput(HostPrior.of(MultiScalePrior(prior.prior, factors), prior))
 

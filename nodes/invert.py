@@ -12,7 +12,7 @@ from ..dmap import restoration
 from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.method.path import LatentPath
-from .host import checks, families, images, picture, session
+from .host import checks, families, images, picture, schedule, session
 from .preset import CUSTOM, preset_input, with_preset
 from .schema import Node, schema, widget
 from .sockets import PathSocket, TilesSocket
@@ -103,7 +103,7 @@ class DMAPInvert(Node):
         path = session.HostPath(inverted, model, positive, preset, settings)
         off = round_trip(path, NODE)
         with images.named_errors(NODE):
-            restoration.check_round_trip(off, settings.max_error)
+            _check_round_trip(off, settings.max_error, model)
         kept = None if mask is None else "the picture may change where the latent's noise mask is, and only there"
         lines = [
             *families.notes(model, positive),
@@ -126,6 +126,19 @@ def round_trip(found: session.HostPath, node: str) -> float:
             return restoration.round_trip(host.model, path)
 
     return session.run(found.model, found.positive, session.path_latent(found), body)
+
+
+def _check_round_trip(off: float, largest: float, model: Any) -> None:
+    try:
+        restoration.check_round_trip(off, largest)
+    except UserError as error:
+        found = schedule.patches(model)
+        if not found:
+            raise
+        raise UserError(
+            f"{error}. The model is patched ({', '.join(found)}): what answers otherwise each time, by chance or from "
+            "a cache, cannot be inverted; connect the model without it"
+        ) from error
 
 
 def _check_latent(latent: dict[str, Any], model: Any) -> torch.Tensor:

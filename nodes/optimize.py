@@ -14,7 +14,6 @@ from ..dmap.method.ascent import Ascent
 from ..dmap.settings import Settings
 from . import climb
 from .host import checks, images, picture, session
-from .options import HostRegion, HostSafeguards
 from .preset import CUSTOM, partner, preset_input, with_preset
 from .schema import Node, never_raises, schema, widget
 from .sockets import DegradationSocket, PathSocket, PriorSocket, RegionsSocket, SafeguardsSocket, TraceSocket
@@ -85,8 +84,8 @@ class DMAPOptimize(Node):
         seed: int = Settings.seed,
         mask: torch.Tensor | None = None,
         degradation: Degradation | None = None,
-        regions: tuple[HostRegion, ...] = (),
-        safeguards: HostSafeguards | None = None,
+        regions: tuple[session.HostRegion, ...] = (),
+        safeguards: session.HostSafeguards | None = None,
         feather: int = Settings.feather,
         preset: str = CUSTOM,
         gradient: str | None = None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from comfy_api.latest import io
 
@@ -11,28 +9,11 @@ from ..dmap.errors import UserError
 from ..dmap.image.layout import Layout
 from ..dmap.restoration import Safeguards
 from .host.images import named_errors
-from .host.session import HostPrior
+from .host.session import HostPrior, HostRegion, HostSafeguards
 from .schema import Node, schema, widget
 from .sockets import PriorSocket, RegionsSocket, SafeguardsSocket, TilesSocket
 
 CATEGORY = "DMAP/options"
-
-
-@dataclass(frozen=True)
-class HostRegion:
-    """One of what the DMAP_REGIONS socket carries: MASK, weight, and a prior of its own or None."""
-
-    mask: torch.Tensor
-    weight: float
-    prior: HostPrior | None
-
-
-@dataclass(frozen=True)
-class HostSafeguards:
-    """What the DMAP_SAFEGUARDS socket carries: the safeguards, and their judge under the host's memory management."""
-
-    safeguards: Safeguards
-    judge: HostPrior | None
 
 
 class DMAPRegion(Node):

@@ -11,7 +11,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..dmap.errors import UserError
+from ..dmap.errors import no_choice
 from ..dmap.settings import PRESETS, Settings
 
 CUSTOM = "custom"
@@ -43,7 +43,7 @@ def with_preset(name: str, stage: str, **widgets: Any) -> tuple[Settings, list[s
         UserError: for an unknown preset, or a value out of range.
     """
     if name != CUSTOM and name not in PRESETS:
-        raise UserError(f"preset: got {name!r}, choose one of {', '.join([CUSTOM, *PRESETS])}")
+        raise no_choice("preset", name, [CUSTOM, *PRESETS])
     sent = {key: value for key, value in widgets.items() if value is not None}
     preset = {} if name == CUSTOM else PRESETS[name].values(stage)
     settings = Settings(**{**preset, **sent})

@@ -92,17 +92,17 @@ def _checked(node: str, about: Any, value: Any) -> Any:
         if number is None or (low is not None and number < low) or (high is not None and number > high):
             what = "a whole number" if kind == "INT" else "a number"
             bounds = "" if low is None or high is None else f" from {low:g} to {high:g}"
-            raise UserError(f"{node}, {about.id}: got {repeated(value)}, it must be {what}{bounds}")
+            raise UserError.of(f"{node}, {about.id}", repeated(value), f"{what}{bounds}")
         return number
     wanted = {"STRING": str, "BOOLEAN": bool, "COMBO": str}.get(kind)
     if wanted is not None:
         if not isinstance(value, wanted):
             what = "a text" if wanted is str else "true or false"
-            raise UserError(f"{node}, {about.id}: got {repeated(value)}, it must be {what}")
+            raise UserError.of(f"{node}, {about.id}", repeated(value), what)
         return value
     known = SOCKET_TYPES.get(kind)
     if known is not None and not isinstance(value, known):
-        raise UserError(f"{node}, socket '{about.id}': got {repeated(value)}; connect one of type {kind}")
+        raise UserError.of(f"{node}, socket '{about.id}'", repeated(value), remedy=f"connect one of type {kind}")
     return value
 
 
@@ -119,9 +119,11 @@ def _number(value: Any, whole: bool) -> int | float | None:
 
 
 def schema(*, search_aliases: Sequence[str], **options: Any) -> io.Schema:
-    """An ``io.Schema`` in the pack's menu; search aliases are left out where the host does not know them yet."""
+    """An ``io.Schema`` in the pack's menu; to hosts that do not know search aliases yet the page brings them."""
     if features.knows(io.Schema, "search_aliases"):
         options["search_aliases"] = list(search_aliases)
+    elif options.get("inputs"):
+        _with_fact(options["inputs"][0], "dmap_search_aliases", list(search_aliases))
     return io.Schema(**{"category": "DMAP", **options})
 
 
@@ -151,8 +153,13 @@ def widget(
             facts["round"] = False
         made = (io.Int if isinstance(default(name), int) else io.Float).Input(id, **{**facts, **others})
     if before is not None:
-        made.extra_dict = {**(made.extra_dict or {}), "dmap_before": before}
+        _with_fact(made, "dmap_before", before)
     return advanced(made) if fold and about.advanced else made
+
+
+def _with_fact(made: Any, name: str, value: Any) -> None:
+    """Hand a fact about an input on to the page."""
+    made.extra_dict = {**(made.extra_dict or {}), name: value}
 
 
 def advanced(made: Any) -> Any:
@@ -160,5 +167,5 @@ def advanced(made: Any) -> Any:
 
     Handed on as one of the host's further facts, for 0.3.75 has the word in its page but not in its schema.
     """
-    made.extra_dict = {**(made.extra_dict or {}), "advanced": True}
+    _with_fact(made, "advanced", True)
     return made

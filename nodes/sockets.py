@@ -11,7 +11,7 @@ from torch import Tensor
 from ..dmap.degradations import Degradation
 from ..dmap.image.layout import Layout
 from ..dmap.method.trace import Trace
-from .host.session import HostPath, HostPrior
+from .host.session import HostPath, HostPrior, HostSafeguards
 
 PathSocket = io.Custom("DMAP_PATH")
 PriorSocket = io.Custom("DMAP_PRIOR")
@@ -44,6 +44,7 @@ SOCKET_TYPES: dict[str, Any] = {
     "DMAP_TRACE": Trace,
     "DMAP_DEGRADATION": Degradation,
     "DMAP_REGIONS": tuple,
+    "DMAP_SAFEGUARDS": HostSafeguards,
     "DMAP_TILES": Layout,
 }
 """What comes by links of these types; a link may bring anything, such as a list."""

@@ -121,6 +121,25 @@ def test_a_wrong_option_is_named_before_anything_is_written(
     assert photo.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--device", "meta"], "--device: 'meta' cannot be used"),
+        (["--batch", "0"], "--batch: of use for many photographs"),
+        (["--weights", "nowhere"], "nowhere: there is no such folder"),
+    ],
+)
+def test_no_option_is_passed_over(
+    photo: Path, options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["restore", str(photo), str(photo.with_name("out.png")), *options])
+    except SystemExit as end:  # of argparse
+        code = int(end.code or 0)
+    assert code == 2
+    assert words in capsys.readouterr().err
+
+
 def test_an_unknown_choice_ends_with_the_usage_code(photo: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["restore", str(photo), "out.png", "--solver", "magic"])

@@ -39,11 +39,12 @@ from dmap.models.diffusion import shipped
 from dmap.models.store import load_model
 from dmap.priors import load_prior, maps, priorfile
 from dmap.priors.checkpoint import convert, read_checkpoint
+from dmap.priors.compose import MultiScalePrior
 from dmap.priors.weights import WeightStore
 from dmap.restoration import prepare
 from dmap.settings import Settings, default, describe
 from tools.training.__main__ import main as train
-from toys import photograph
+from toys import SmoothnessPrior, photograph
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -237,6 +238,12 @@ def test_a_setting_takes_its_type_and_range_only(name: str, value: Any) -> None:
 def test_sizes_are_bounded_before_anything_is_made(made: Any, value: Any) -> None:
     with pytest.raises(UserError, match=r"got .*, it must be a number"):
         made(value)
+
+
+def test_many_scales_are_refused() -> None:
+    """Each is one more forward and backward pass of the prior: a list of 200 stood for hours."""
+    with pytest.raises(UserError, match="scales: got 200"):
+        MultiScalePrior(SmoothnessPrior(), [1.0] * 200)
 
 
 # Values of pictures

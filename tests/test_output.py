@@ -237,3 +237,11 @@ def test_what_is_to_be_ignored_stays_ignored() -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b", "file/below"])
+def test_a_new_folder_that_cannot_be_made_is_refused_before_the_work(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="choose another"):
+        output.check_new_folder(tmp_path / name)
+    output.check_new_folder(tmp_path / "new" / "below")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dmap import PRESETS, Settings, UserError
+from dmap.errors import number_between
 from dmap.method.ascent import AscentSettings
 from dmap.settings import STAGES, default, describe, preset
 from tools.pages import settings as settings_page
@@ -71,3 +73,20 @@ def test_presets_say_what_nodes_take() -> None:
 def test_the_reference_is_current() -> None:
     """After a change of settings: python -m tools.pages.settings."""
     assert settings_page.PAGE.read_text(encoding="utf-8") == settings_page.text()
+
+
+def test_an_error_says_its_parts_one_by_one() -> None:
+    """As the text does; also with a place before it, and from another process."""
+    with pytest.raises(UserError) as caught:
+        number_between("tile", 7, 64, 4096, "512 is usual", whole=True, unit=" px")
+    error = copy.copy(caught.value.within("DMAP Tiles, "))  # as other processes hand it on
+    parts = (error.place, error.found, error.wanted, error.remedy)
+    assert parts == ("DMAP Tiles, tile", "7", "a whole number from 64 to 4096 px", "512 is usual")
+    assert str(error) == "DMAP Tiles, tile: got 7, it must be a whole number from 64 to 4096 px; 512 is usual"
+    plain = UserError("it is a folder").within("photo.png: ")
+    assert (plain.place, str(plain)) == ("photo.png", "photo.png: it is a folder")
+    with pytest.raises(UserError) as caught:
+        preset("x" * 5000)
+    assert (caught.value.place, caught.value.remedy) == ("preset", "choose one of them")
+    assert len(caught.value.found) < 100
+    assert "gentle photo" in caught.value.wanted

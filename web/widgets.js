@@ -28,6 +28,14 @@ function toggle(node) {
   node.setDirtyCanvas?.(true, true);
 }
 
+// What has no effect is sent as 0: the host repeats a node for whatever value is new to it.
+function keepSeed(node) {
+  const [seed, shift] = ["seed", "shift"].map((name) => node.widgets.find((widget) => widget.name === name));
+  if (!seed || !shift) return;
+  const random = () => shift.value !== 0 || node.inputs?.some((input) => input.widget?.name === "shift" && input.link != null);
+  seed.serializeValue = () => (random() ? seed.value : 0);
+}
+
 function fold(node, inputs) {
   const folded = node.widgets.filter((widget) => inputs[widget.name]?.[1]?.advanced);
   if (!folded.length) return;
@@ -49,6 +57,13 @@ app.registerExtension({
     const again = () => (app.graph?._nodes ?? []).forEach(refold);
     app.ui?.settings?.addEventListener?.("Comfy.VueNodes.Enabled.change", () => setTimeout(again));
   },
+  // Older hosts do not hand on other words for the search: there they come with the first input (nodes/schema.py).
+  addCustomNodeDefs(definitions) {
+    for (const definition of Object.values(definitions).filter(({ name }) => name.startsWith("DMAP"))) {
+      const first = Object.values({ ...definition.input?.required, ...definition.input?.optional })[0];
+      definition.search_aliases ??= first?.[1]?.dmap_search_aliases;
+    }
+  },
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (!nodeData.name.startsWith("DMAP")) return;
     const inputs = { ...nodeData.input?.required, ...nodeData.input?.optional };
@@ -59,6 +74,7 @@ app.registerExtension({
       // Nothing random is in a restoration that its seed does not fix: a second run repeats nothing.
       const control = this.widgets.find((widget) => widget.name === "control_after_generate");
       if (control) control.value = "fixed";
+      if (control) keepSeed(this);
       this.dmapOrder = saved(this).map((widget) => [widget.name, widget.value]);
       toFront(this);
       fold(this, inputs);

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 from zlib import crc32
 
-from ..errors import UserError
+from ..errors import UserError, repeated
 
 HOUSE = ".dmap"
 """Folder inside the folder of results for what nobody needs to see."""
@@ -49,7 +49,7 @@ class Shard:
         """Of "i/n". Raises UserError for another text."""
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if found is None:
-            raise UserError(f"--shard: got {text!r}; give i/n, such as 1/8")
+            raise UserError(f"--shard: got {repeated(text)}; give i/n, such as 1/8")
         return cls(int(found.group(1)), int(found.group(2)))
 
     def __contains__(self, name: str) -> bool:

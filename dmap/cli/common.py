@@ -94,11 +94,18 @@ def executor_of(options: argparse.Namespace) -> Executor:
     return Processes([Place(device, threads) for device in devices])
 
 
+def folder(name: str) -> Path:
+    """An option's folder. Raises what argparse shows if it is none."""
+    if not os.path.isdir(name):
+        raise argparse.ArgumentTypeError(f"{name}: there is no such folder")
+    return Path(name)
+
+
 def device_of(name: str) -> torch.device:
     """The device of that name. Raises UserError if it cannot be used here."""
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # "meta" makes tensors without values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device: {name!r} cannot be used here ({reason}); use cpu") from error

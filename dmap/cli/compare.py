@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     """--weights."""
     parser.add_argument(
-        "--weights", type=Path, nargs="*", default=[], metavar="DIR",
+        "--weights", type=common.folder, nargs="*", default=[], metavar="DIR",
         help="folders with quality models' weights and prior files, such as ComfyUI's models/iqa",
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from ..priors import catalogue
 from ..priors.measure import measure_all
 from ..priors.page import markdown
 from ..priors.weights import WeightStore
+from . import common
 
 NAME = "measure-priors"
 HELP = "Measure the gradient of every no-reference metric of pyiqa with random weights; write results and docs page."
@@ -17,7 +18,7 @@ HELP = "Measure the gradient of every no-reference metric of pyiqa with random w
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("metrics", nargs="*", metavar="METRIC", help="which ones (default: all of the catalogue)")
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="use the real weight files that are there")
+    parser.add_argument("--weights", type=common.folder, metavar="DIR", help="use the real weight files that are there")
     parser.add_argument(
         "--sight", action="store_true", help="only measure which pixels the gradients of usable metrics reach"
     )

@@ -46,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_model_arguments(parser)
     parser.add_argument("--prior", default=DEFAULT_PRIOR, help=f"quality model to climb (default: {DEFAULT_PRIOR})")
     parser.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder with quality models' weights and prior files (models/iqa)"
+        "--weights",
+        type=common.folder,
+        metavar="DIR",
+        help="folder with quality models' weights and prior files (models/iqa)",
     )
     parser.add_argument("--trace", type=Path, metavar="FILE", help="also write what happened, as JSON")
     about = "; ".join(f"{name}: {one.text.rstrip('.')}" for name, one in PRESETS.items())
@@ -113,7 +116,8 @@ def run(options: argparse.Namespace) -> int:
     with _named_options():
         if is_many(options.input, options.output):
             return _many(options)
-        given = [f"--{name.replace('_', '-')}" for name in _FOR_MANY if getattr(options, name) not in (None, False)]
+        values = {name: getattr(options, name) for name in _FOR_MANY}
+        given = [f"--{name.replace('_', '-')}" for name, one in values.items() if one is not None and one is not False]
         if given:
             raise UserError(f"{', '.join(given)}: of use for many photographs only; give folders as IN and OUT")
         return _one(options)

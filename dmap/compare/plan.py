@@ -92,11 +92,11 @@ class Plan:
             if unknown or not values or len(set(values)) != len(values):
                 raise UserError(f"{name}: got {', '.join(values) or 'none'}; choose, each once, of {', '.join(known)}")
         if not self.levels or any(not (math.isfinite(level) and level > 0) for level in self.levels):
-            raise UserError(f"levels: got {list(self.levels)}; give distances greater than 0, such as 0.05")
+            raise UserError(f"levels: got {list(self.levels)[:8]}; give distances greater than 0, such as 0.05")
         if len(set(self.levels)) != len(self.levels):
-            raise UserError(f"levels: got {list(self.levels)}; give each once")
+            raise UserError(f"levels: one is given twice among {len(self.levels)}; give each once")
         if self.fixed_weight and len(self.levels) > 1:
-            raise UserError(f"levels: got {list(self.levels)}; with a fixed prior weight there are none, give one")
+            raise UserError(f"levels: got {len(self.levels)}; with a fixed prior weight there are none, give one")
         if not 0 < self.tolerance < 1:
             raise UserError(f"tolerance: got {self.tolerance}; give a share of the level between 0 and 1")
         number_between("searches", self.searches, 1, 1000, "6 to 10 are usual", whole=True)

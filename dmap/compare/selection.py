@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from .results import Results
 from .statistics import preferences
 
@@ -66,7 +66,7 @@ def choose(pairs: Sequence[Pair], contents: Sequence[str], count: int, strategy:
         UserError: for an unknown strategy, or if there is no candidate.
     """
     if strategy not in STRATEGIES:
-        raise UserError(f"strategy: got {strategy!r}, choose one of {', '.join(STRATEGIES)}")
+        raise no_choice("strategy", strategy, STRATEGIES)
     if not pairs:
         raise UserError(
             "study: no two outputs are at one fidelity; finish the comparison, or run it with a smaller level, more "

@@ -49,7 +49,7 @@ def is_many(inputs: Sequence[str], out: Path) -> bool:
     """Whether a command means a folder of results rather than one file."""
     first = inputs[0]
     one = len(inputs) == 1 and (os.path.lexists(first) or not (_is_pattern(first) or first.startswith(LIST)))
-    return not one or Path(first).is_dir() or out.is_dir()
+    return not one or os.path.isdir(first) or os.path.isdir(out)  # which raise nothing, whatever the name
 
 
 def _is_pattern(text: str) -> bool:

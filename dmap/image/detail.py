@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import no_choice
 from ..method.chain import Decoder
 from ..method.path import LatentPath
 from .noise import Noise, estimate_noise
@@ -121,7 +121,7 @@ def with_detail(
         UserError: for another ``detail``.
     """
     if detail not in DETAILS:
-        raise UserError(f"detail: got {detail!r}, choose one of {', '.join(DETAILS)}")
+        raise no_choice("detail", detail, DETAILS)
     share = path.detail if detail == AUTO else path.scale.new_full((path.batch,), float(detail))
     if share is not None and not bool(share.any()):
         return replace(path, detail=share), None

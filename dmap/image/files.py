@@ -114,9 +114,12 @@ def _named(file: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{file}: {error}") from error
+        raise error.within(f"{file}: ") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{file}: it cannot be read as a picture (it is none of {', '.join(FORMATS)})") from error
+        raise UserError(
+            f"{file}: it cannot be read as a picture (it is none of {', '.join(FORMATS)}, or its pixels are of a "
+            "kind that cannot be read, such as floating-point colours)"
+        ) from error
     except FAULTS as error:
         raise UserError(f"{file}: it cannot be read as a picture ({error})") from error
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from .detail import weighted
 
 COLOURS = ("off", "low_pass", "wavelet")
@@ -56,7 +56,7 @@ def transfer_colour(image: Tensor, photograph: Tensor, method: str, known: Tenso
         UserError: for another method.
     """
     if method not in COLOURS:
-        raise UserError(f"colour: got {method!r}, choose one of {', '.join(COLOURS)}")
+        raise no_choice("colour", method, COLOURS)
     if method == "off":
         return image
     smooth = low_pass if method == "low_pass" else coarse

@@ -77,7 +77,7 @@ class Photograph:
             try:
                 object.__setattr__(self, name, None if x is None else picture_values(x))
             except UserError as error:
-                raise UserError(f"{'photograph' if name == 'pixels' else name}: {error}") from error
+                raise error.within("photograph: " if name == "pixels" else f"{name}: ") from error
 
     def _covers(self, x: Tensor) -> bool:
         return x.shape[-2:] == self.pixels.shape[-2:]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """``denoise(u, sigma)``: u (B, C, H, W), sigma a 0-dim tensor; returns D(u, sigma) in u's shape and dtype."""
@@ -47,7 +47,7 @@ def from_network(
         UserError: for an unknown prediction or a missing table.
     """
     if prediction not in PREDICTIONS:
-        raise UserError(f"prediction: got {prediction!r}, choose one of {', '.join(PREDICTIONS)}")
+        raise no_choice("prediction", prediction, PREDICTIONS)
     if prediction != "flow" and table is None:
         raise UserError(f"table: {prediction}-prediction needs the table of noise levels")
     levels = None if table is None else table.detach().to("cpu", torch.float64)

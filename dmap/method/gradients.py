@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from ..memory.checkpoint import CopyOnWrite, checkpoint
 from .denoiser import Denoiser
 from .path import LatentPath
@@ -219,7 +219,7 @@ def make_gradient(name: str, kept: int = 0) -> GradientStrategy:
     if name == AUTO:
         return Checkpoint(kept)
     if name not in GRADIENTS:
-        raise UserError(f"gradient: got {name!r}, choose one of {', '.join([AUTO, *GRADIENTS])}")
+        raise no_choice("gradient", name, [AUTO, *GRADIENTS])
     return GRADIENTS[name]() if name in (Checkpoint.name, Keep.name) else GRADIENTS[name](kept)
 
 

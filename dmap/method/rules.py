@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 
 
 class StepRule(ABC):
@@ -82,5 +82,5 @@ RULES: dict[str, type[StepRule]] = {Adam.name: Adam, ClippedMomentum.name: Clipp
 def make_rule(name: str, step_size: float) -> StepRule:
     """The step rule of that name. Raises UserError for an unknown one or a step that is not positive."""
     if name not in RULES:
-        raise UserError(f"rule: got {name!r}, choose one of {', '.join(RULES)}")
+        raise no_choice("rule", name, RULES)
     return RULES[name](step_size)

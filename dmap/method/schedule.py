@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 
 SPACINGS = ("uniform", "log", "karras")
 KARRAS_RHO = 7.0
@@ -113,7 +113,7 @@ class Schedule:
         if steps < 1:
             raise UserError(f"steps: got {steps}, at least 1 step is needed; 5 to 10 are good first values")
         if spacing not in SPACINGS:
-            raise UserError(f"spacing: got {spacing!r}, choose one of {', '.join(SPACINGS)}")
+            raise no_choice("spacing", spacing, SPACINGS)
         start = max(1, round(strength * len(table)))
         if steps > start:
             raise UserError(

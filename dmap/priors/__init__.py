@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from . import guide, judge, nss, own, priorfile, pyiqa_adapter, spectrum
 from .base import CAREFUL, Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
@@ -81,4 +81,4 @@ def _load(name: str, store: WeightStore) -> Prior:
         return MixedPrior(parts, [weight for _, weight in content.parts], content.mix, content.name)
     if name.startswith(pyiqa_adapter.PREFIX):
         return pyiqa_adapter.load(name, store)
-    raise UserError(f"name: got {name!r}, choose one of {', '.join(prior_names(store))}")
+    raise no_choice("name", name, prior_names(store))

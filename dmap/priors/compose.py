@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from .base import Prior, PriorInfo
 from .logistic import IdentityMap
 
@@ -79,7 +79,7 @@ class MixedPrior(Composition):
         if any(not weight >= 0 for weight in weights) or not sum(weights) > 0:
             raise UserError(f"weights: got {list(weights)}; none may be negative and one must be greater than 0")
         if mode not in self.MODES:
-            raise UserError(f"mode: got {mode!r}, choose one of {', '.join(self.MODES)}")
+            raise no_choice("mode", mode, self.MODES)
         if name is None:
             terms = (f"{weight:g} {part.info.name}" for weight, part in zip(weights, parts, strict=True))
             name = f"{mode}({', '.join(terms)})"
@@ -98,6 +98,10 @@ class MixedPrior(Composition):
         return -self.temperature * torch.logsumexp(weights.log() - scores / self.temperature, dim=0)
 
 
+MOST_SCALES = 16
+"""Of one prior at most: each is one more forward and backward pass of it."""
+
+
 class MultiScalePrior(Composition):
     """The mean of one prior's scores at several sizes; LIQE at 1 and 0.75 is the paper's MS-LIQE.
 
@@ -106,12 +110,14 @@ class MultiScalePrior(Composition):
         scales: factors on the sides, in (0, 1]; images are made smaller with an anti-aliased bicubic filter.
 
     Raises:
-        UserError: for no scale or one outside (0, 1].
+        UserError: for no scale, more than ``MOST_SCALES``, or one outside (0, 1].
     """
 
     def __init__(self, part: Prior, scales: Sequence[float] = (1.0, 0.75)) -> None:
         if not scales or any(not 0 < scale <= 1 for scale in scales):
-            raise UserError(f"scales: got {list(scales)}; give factors in (0, 1], such as 1, 0.75")
+            raise UserError(f"scales: got {list(scales)[:MOST_SCALES]}; give factors in (0, 1], such as 1, 0.75")
+        if len(scales) > MOST_SCALES:
+            raise UserError(f"scales: got {len(scales)}, each asks the prior once more; give {MOST_SCALES} at most")
         name = f"multiscale({part.info.name} at {', '.join(f'{scale:g}' for scale in scales)})"
         smallest = -int(-part.info.min_size // min(scales))
         super().__init__(name, [part], smallest)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from .. import jsonfile
-from ..errors import UserError
+from ..errors import UserError, repeated
 from ..output import write_text
 from .compose import MixedPrior
 
@@ -124,7 +124,7 @@ def find(name: str, folders: Iterable[Path]) -> Path:
     """
     plain, searched = name.removeprefix(PREFIX), list(folders)
     if Path(plain).name != plain or Path(plain).suffix != SUFFIX:
-        raise UserError(f"name: got {name!r}; give the name of a {SUFFIX} file, without a folder")
+        raise UserError(f"name: got {repeated(name)}; give the name of a {SUFFIX} file, without a folder")
     for folder in searched:
         if (folder / plain).is_file():
             return folder / plain

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ...dmap.errors import UserError
-from . import families, features
+from . import families, features, schedule
 from .session import HostPath
 
 
@@ -18,21 +18,15 @@ def check_model(model: Any, node: str) -> None:
         raise UserError(f"{node}, socket 'model': multi-GPU clones run without gradients; connect the plain model")
     reason = families.refusal(model)
     if reason is not None:
-        patch = patched_sampling(model)
-        raise UserError(f"{node}, socket 'model': {reason}; connect {families.SUPPORTED}{patch}")
+        patch = families.sampling_patch(model)
+        if patch is not None:
+            raise UserError(
+                f"{node}, socket 'model': its noise levels were replaced by {schedule.origin(patch)}, and such levels "
+                f"are not supported; take that node off. What can be worked with is {families.SUPPORTED}"
+            )
+        raise UserError(f"{node}, socket 'model': {reason}; connect {families.SUPPORTED}")
     if features.lacks_gradient(model.model.diffusion_model):
         raise UserError(f"{node}, {features.NO_GRADIENT.format('comfy_kitchen (rotary embeddings)')}")
-
-
-def patched_sampling(model: Any) -> str:
-    """What an error about a MODEL's kind has to add if a patch made it so; "" without one."""
-    patch = getattr(model, "object_patches", {}).get("model_sampling")
-    if patch is None:
-        return ""
-    kinds = ", ".join(base.__name__ for base in type(patch).__bases__)
-    return (
-        f". Its noise levels were replaced by a patch ({kinds}), as nodes called ModelSampling... set it: take that off"
-    )
 
 
 def check_conditioning(model: Any, positive: Any, node: str) -> None:

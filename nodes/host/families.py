@@ -14,6 +14,7 @@ import comfy.model_sampling
 from torch import Tensor
 
 from ...dmap.method.schedule import flow_table
+from . import schedule
 
 SUPPORTED = (
     "Stable Diffusion 1.x, 2.x or XL, a flow model (Stable Diffusion 3 or 3.5, Flux.1, FLUX.2, Z-Image, Lumina 2, "
@@ -40,12 +41,26 @@ def kind_of(model: Any) -> str:
     return str(getattr(getattr(model.model, "model_type", None), "name", type(sampling).__name__))
 
 
+def sampling_patch(model: Any) -> Any:
+    """What a node, such as ModelSamplingSD3, has put in place of a MODEL's noise levels; None without one."""
+    return getattr(model, "object_patches", {}).get("model_sampling")
+
+
 def is_flow(model: Any) -> bool:
     """Whether a MODEL is one of flow matching, as it is patched now."""
-    sampling, host = model.get_model_object("model_sampling"), comfy.model_sampling
-    return isinstance(sampling, host.CONST) and isinstance(
-        sampling, host.ModelSamplingDiscreteFlow | host.ModelSamplingFlux
-    )
+    return _flows(model.get_model_object("model_sampling"))
+
+
+def _flows(sampling: Any) -> bool:
+    host = comfy.model_sampling
+    flow = isinstance(sampling, host.CONST) and not _from_images(sampling)
+    return flow and isinstance(sampling, host.ModelSamplingDiscreteFlow | host.ModelSamplingFlux)
+
+
+def _from_images(sampling: Any) -> bool:
+    """Whether a model goes from one image to another; hosts name the kind in one or two classes, or not at all."""
+    kinds = tuple(getattr(comfy.model_sampling, name, ()) for name in ("IMG_TO_IMG", "IMG_TO_IMG_FLOW"))
+    return isinstance(sampling, kinds)
 
 
 def levels(model: Any) -> Tensor | None:
@@ -53,9 +68,11 @@ def levels(model: Any) -> Tensor | None:
     if is_flow(model):
         return flow_table()
     sampling, host = model.get_model_object("model_sampling"), comfy.model_sampling
-    if isinstance(sampling, host.ModelSamplingDiscrete) and isinstance(sampling, host.EPS):
+    diffusion = isinstance(sampling, host.EPS) and not _from_images(sampling)
+    if diffusion and isinstance(sampling, host.ModelSamplingDiscrete):
         table: Tensor = sampling.sigmas.detach().clone().cpu().double()
-        return table
+        # Stable Cascade's levels run the other way.
+        return table if bool((table.diff() > 0).all()) else None
     return None
 
 
@@ -133,6 +150,13 @@ def lacks_pooled(model: Any, options: dict[str, Any]) -> bool:
 def notes(model: Any, positive: Sequence[Any]) -> list[str]:
     """What is to be known of a run with a MODEL and its conditioning."""
     config, found = model.model.model_config.unet_config, []
+    patch = sampling_patch(model)
+    # By its kind: in a model that is loaded the patch stands in the place of its own levels.
+    if patch is not None and _flows(patch) != (kind_of(model) in ("FLOW", "FLUX")):
+        found.append(
+            f"warning: {schedule.origin(patch)} makes a {'flow' if _flows(patch) else 'diffusion'} model of this one; "
+            "that is right only for a checkpoint that was trained so: else take that node off"
+        )
     if _is_flux(config) and config.get("guidance_embed"):
         given = next((item[1]["guidance"] for item in positive if item[1].get("guidance") is not None), None)
         source = "ComfyUI's default; FluxGuidance sets another" if given is None else "from the conditioning"

@@ -63,7 +63,15 @@ def changed(name: str) -> float:
 
 
 def new_output_file(prefix: str) -> Path:
-    """The next free file of that prefix in the host's output folder; the host refuses prefixes that lead out of it."""
+    """The next free file of that prefix in the host's output folder; the host refuses prefixes that lead out of it.
+
+    Raises:
+        UserError: if the prefix leads out of it, names no file, or cannot be a name.
+    """
+    if not os.path.basename(prefix).strip(". "):
+        raise UserError(f"filename_prefix: got {repeated(prefix)}, which names no file; give a plain name")
+    if "\0" in prefix:
+        raise UserError(f"filename_prefix: {repeated(prefix)} cannot be used (a zero byte); give a plain name")
     try:
         folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     except Exception as error:  # the host raises plain ones

@@ -53,7 +53,7 @@ def values_of(x: Tensor, node: str, socket: str) -> Tensor:
     try:
         return picture_values(x).float()
     except UserError as error:
-        raise UserError(f"{node}, socket '{socket}': {error}") from error
+        raise error.within(f"{node}, socket '{socket}': ") from error
 
 
 def to_image_socket(image: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def named_errors(node: str) -> Iterator[None]:
     except UserError as error:  # every other one is a fault of the program
         if str(error).startswith(node):
             raise
-        raise UserError(f"{node}, {error}") from error
+        raise error.within(f"{node}, ") from error
     except MemoryError as error:
         raise MemoryError(f"{node}, {error}") from error
 

@@ -15,6 +15,7 @@ from ...dmap.errors import UserError
 from ...dmap.method.path import LatentPath
 from ...dmap.models.diffusion import LatentDiffusion
 from ...dmap.priors import Prior, PriorInfo
+from ...dmap.restoration import Safeguards
 from ...dmap.settings import Settings
 from . import families, features, schedule
 from .weights import held, plain
@@ -60,6 +61,23 @@ class HostPrior:
         """A composition with its parts' patchers, each once."""
         found = {id(patcher): patcher for part in parts for patcher in part.patchers}
         return cls(composition, tuple(found.values()))
+
+
+@dataclass(frozen=True)
+class HostRegion:
+    """One of what the DMAP_REGIONS socket carries: MASK, weight, and a prior of its own or None."""
+
+    mask: Tensor
+    weight: float
+    prior: HostPrior | None
+
+
+@dataclass(frozen=True)
+class HostSafeguards:
+    """What the DMAP_SAFEGUARDS socket carries: the safeguards, and their judge under the host's memory management."""
+
+    safeguards: Safeguards
+    judge: HostPrior | None
 
 
 @dataclass(frozen=True)
@@ -234,8 +252,8 @@ def _session(
         check_interrupt()
         hold()
         levels = sigma.to(u.device, torch.float32).expand(u.shape[0]).clone()
-        schedule.settle(wrap.conds["positive"], wrap.model_patcher, levels)
         x = families.with_frames(u, model).clone()
+        schedule.settle(wrap.conds["positive"], wrap.model_patcher, levels, x.shape)
         with schedule.named_guidance(extra["model_options"]):
             out: Tensor = wrap(x, levels, model_options=extra["model_options"], seed=extra.get("seed"))
         return families.without_frames(out).to(u.dtype, copy=True)

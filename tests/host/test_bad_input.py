@@ -96,6 +96,36 @@ def test_kinds_that_do_not_fit_are_refused_by_name(server: Server, tools: dict[s
     assert all(word in text for word in ("DMAP Invert", "'model'", kind, "not supported: ", "connect", "Z-Image")), text
 
 
+PATCHES: dict[str, dict[str, Any]] = {
+    "ModelSamplingContinuousEDM": {"sampling": "v_prediction", "sigma_max": 120.0, "sigma_min": 0.002},
+    "ModelSamplingContinuousV": {"sampling": "v_prediction", "sigma_max": 500.0, "sigma_min": 0.03},
+    "ModelSamplingStableCascade": {"shift": 2.0},
+    "ModelSamplingDiscrete": {"sampling": "img_to_img", "zsnr": False},
+}
+"""Nodes of the host that put levels in place of a model's that cannot be worked with."""
+
+
+@pytest.mark.parametrize("node", PATCHES)
+def test_a_patch_of_the_noise_levels_is_named(server: Server, tools: dict[str, Any], node: str) -> None:
+    """And not the kind of the model, which is right."""
+    graph, ids = graph_for(tools)
+    patched = graph.add(node, model=(ids["loader"], 0), **PATCHES[node])
+    graph.prompt[ids["invert"]]["inputs"]["model"] = [patched, 0]
+    text = tools["failure"](server, graph.prompt)
+    assert all(word in text for word in ("DMAP Invert", "'model'", node, "take that node off")), text
+    assert "type EPS" not in text
+
+
+def test_a_patch_that_makes_a_flow_model_of_another_is_told(server: Server, tools: dict[str, Any]) -> None:
+    """There are such checkpoints: it is no error, but for all others the picture would be wrong without a word."""
+    graph, ids = graph_for(tools)
+    patched = graph.add("ModelSamplingSD3", model=(ids["loader"], 0), shift=3.0)
+    graph.prompt[ids["invert"]]["inputs"]["model"] = [patched, 0]
+    graph.prompt[ids["decode"]]["inputs"]["path"] = [ids["invert"], 0]
+    outputs = server.run(graph.prompt)
+    assert "ModelSamplingSD3 makes a flow model of this one" in outputs[ids["invert"]]["text"][0]
+
+
 def test_a_vae_of_other_latents(server: Server, tools: dict[str, Any]) -> None:
     graph, ids = graph_for(tools)
     demo = graph.add("DMAPLoadDemoModels")

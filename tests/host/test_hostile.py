@@ -138,6 +138,9 @@ def test_whatever_comes_by_a_link_is_named(
         ("image", "list", "socket 'image': got a list; connect one of type IMAGE"),
         ("mask", "text", "socket 'mask': got 'xxx"),
         ("image", "tensor", "socket 'image': got shape (3,)"),
+        ("regions", "text", "socket 'regions': got 'xxx"),
+        ("safeguards", "text", "socket 'safeguards': got 'xxx"),
+        ("degradation", "dictionary", "socket 'degradation': got a dict; connect one of type DMAP_DEGRADATION"),
     ],
 )
 def test_values_by_link(server: Server, tools: dict[str, Any], name: str, kind: str, words: str) -> None:
@@ -190,6 +193,15 @@ def test_a_preset_that_did_not_reach_its_partner_says_so(server: Server, tools: 
 def test_the_seed_stays_by_itself(definitions: dict[str, Any]) -> None:
     """Else each run of the browser would repeat the ascent with another one."""
     assert definitions["DMAPOptimize"]["input"]["optional"]["seed"][1]["control_after_generate"] == "fixed"
+
+
+@pytest.mark.parametrize("prefix", ["", "paths/", "..", "a\0b", "../../out"])
+def test_a_prefix_that_is_no_name(server: Server, tools: dict[str, Any], prefix: str) -> None:
+    """None of these makes a hidden file, or an error that is not about the widget."""
+    made = Restoration(tools)
+    made.graph.add("DMAPSavePath", path=(made.invert, 0), filename_prefix=prefix)
+    text = tools["failure"](server, made.graph.prompt)
+    assert "UserError: DMAP Save Path, filename_prefix: " in text, text
 
 
 def test_an_output_folder_that_takes_nothing_loses_nothing(server: Server, tools: dict[str, Any]) -> None:

@@ -205,6 +205,46 @@ def test_a_gap_in_the_schedule_is_named(server: Server, tools: dict[str, Any]) -
     assert all(word in text for word in ("DMAP Invert", "'positive'", "no conditioning is active", "ranges")), text
 
 
+PARTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "area": (
+        "ConditioningSetArea",
+        {"width": 64, "height": 128, "x": 0, "y": 0, "strength": 1.0},
+        "50% of the picture",
+    ),
+    "outside": ("ConditioningSetArea", {"width": 64, "height": 64, "x": 512, "y": 0, "strength": 1.0}, "lies outside"),
+    "nothing": ("ConditioningSetAreaStrength", {"strength": 0.0}, "100% of the picture"),
+    "mask": ("ConditioningSetMask", {"strength": 1.0, "set_cond_area": "mask bounds"}, "of the picture"),
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_parts_without_conditioning_are_refused(server: Server, tools: dict[str, Any], kind: str) -> None:
+    """The host takes 0 for what the model says there, grey, and the inversion is exact all the same."""
+    node, values, words = PARTS[kind]
+    made = Restoration(tools, models="sd", photograph="small.png")
+    if kind == "mask":
+        values = {**values, "mask": (made.graph.add("DMAPTestHalves", image=made.image, fill=1.0), 0)}
+    part = made.graph.add(node, conditioning=made.positive, **values)
+    made.graph.prompt[made.invert]["inputs"]["positive"] = [part, 0]
+    shown = made.graph.add("PreviewImage", images=made.decode(made.invert))
+    text = tools["failure"](server, made.graph.prompt)
+    assert all(word in text for word in ("DMAP Invert", "'positive'", words)), text
+    if kind != "outside":
+        whole = made.graph.add("ConditioningCombine", conditioning_1=(part, 0), conditioning_2=made.positive)
+        made.graph.prompt[made.invert]["inputs"]["positive"] = [whole, 0]
+        assert shown in server.run(made.graph.prompt)
+
+
+def test_a_patch_that_answers_otherwise_each_time_is_named(server: Server, tools: dict[str, Any]) -> None:
+    made = Restoration(tools, models="sd", photograph="small.png", invert={"steps": 3, "strength": 0.4})
+    cached = {"reuse_threshold": 0.2, "start_percent": 0.15, "end_percent": 0.95, "verbose": False}
+    patched = made.graph.add("EasyCache", model=made.model, **cached)
+    made.graph.prompt[made.invert]["inputs"]["model"] = [patched, 0]
+    made.graph.add("PreviewImage", images=made.decode(made.invert))
+    text = tools["failure"](server, made.graph.prompt)
+    assert all(word in text for word in ("DMAP Invert", "max_error", "nodes_easycache")), text
+
+
 def test_an_empty_latent_and_a_patch_of_the_guidance_are_named(server: Server, tools: dict[str, Any]) -> None:
     for kind, words in (
         ("empty", ["'latent': it is empty", "Encode"]),

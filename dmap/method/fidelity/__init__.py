@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import UserError
+from ...errors import no_choice
 from .base import Fidelity
 from .colour import ColourNLPD
 from .nlpd import NLPD
@@ -24,5 +24,5 @@ __all__ = ["FIDELITIES", "Fidelity", "fidelity"]
 def fidelity(name: str) -> Fidelity:
     """The fidelity of that name. Raises UserError for an unknown one."""
     if name not in FIDELITIES:
-        raise UserError(f"fidelity: got {name!r}, choose one of {', '.join(FIDELITIES)}")
+        raise no_choice("fidelity", name, FIDELITIES)
     return FIDELITIES[name]()

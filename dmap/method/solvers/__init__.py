@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import UserError
+from ...errors import no_choice
 from .base import Solver, round_trip_error
 from .edict import Edict
 from .residual_ddim import ResidualDDIM
@@ -18,5 +18,5 @@ __all__ = ["SOLVERS", "Edict", "ResidualDDIM", "Solver", "make_solver", "round_t
 def make_solver(name: str) -> Solver:
     """The solver of that name with its standard settings. Raises UserError for an unknown one."""
     if name not in SOLVERS:
-        raise UserError(f"solver: got {name!r}, choose one of {', '.join(SOLVERS)}")
+        raise no_choice("solver", name, SOLVERS)
     return SOLVERS[name]()
