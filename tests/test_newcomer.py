@@ -14,14 +14,15 @@ from PIL import Image
 from checkout import ROOT, copy, tracked
 from tools.host.server import host_folder
 
-PLACES = ["ComfyUI-DMAP", "my clones/ComfyUI-DMAP"]
+PLACE = "my clones/ComfyUI-DMAP"
+"""The repository's own name, which is no name for a Python package, below one with a blank."""
 MAKE = ["make", "--old-file=.venv/installed"]  # it is there: the clone borrows the environment that runs this test
 
 
-@pytest.fixture(scope="module", params=PLACES)
-def clone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of this working tree with environment and host as ``make setup`` would have put them there."""
-    folder: Path = tmp_path_factory.mktemp("newcomer") / request.param
+    folder: Path = tmp_path_factory.mktemp("newcomer") / PLACE
     copy(tracked(), folder)
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     (folder / ".venv").symlink_to(sys.prefix)
@@ -62,7 +63,6 @@ def test_every_test_is_found(clone: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("clone", ["my clones/ComfyUI-DMAP"], indirect=True)
 def test_the_demo_restores_a_photograph(clone: Path) -> None:
     """With a photograph, a folder for the results and a ComfyUI whose paths hold blanks as well."""
     photographs, results = clone / "my photographs", clone / "my results"
