@@ -51,7 +51,8 @@ JOBS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --durations=30 --numprocesses=$(JOBS) --dist=loadfile
 test: lint
 	$(PYTEST) --cov --cov-report=term:skip-covered tests
-	DMAP_YOUNG_HOST=1 $(PYTEST) -m "not slow" tests/host/test_young_host.py tests/host/test_workflows.py \
+	DMAP_YOUNG_HOST=1 $(PYTEST) -m "not slow" -k "not the_demo_models_run_it or restore_photo or restore_large_tiles" \
+		tests/host/test_young_host.py tests/host/test_workflows.py \
 		tests/host/test_models.py tests/host/test_control.py
 
 # PHOTOS: a folder with the held-out photographs; NIQE_PARAMETERS: pyiqa's niqe_modelparameters.mat, else NIQE is left out.
