@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 HERE = Path(__file__).parent
+STYLES = "style-src 'unsafe-inline'"
 
 
 def page(name: str, title: str, scripts: Sequence[str], data: Any) -> str:
@@ -23,21 +24,23 @@ def page(name: str, title: str, scripts: Sequence[str], data: Any) -> str:
     and models cannot become markup.
     """
     filled = {
-        "TITLE": html.escape(title),
-        "STYLE": _style(name),
         "SCRIPT": "\n".join(_read(file) for file in scripts),
         "DATA": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
     }
-    return _filled(f"{name}.html", filled)
+    return _framed(name, title, (name,), filled, f"img-src data:; {STYLES}; script-src 'unsafe-inline'")
 
 
 def sheet(title: str, body: str) -> str:
     """A page without scripts that looks like the report, around a body of HTML, whose texts are escaped already."""
-    return _filled("sheet.html", {"TITLE": html.escape(title), "STYLE": _style("report", "sheet"), "BODY": body})
+    return _framed("sheet", title, ("report", "sheet"), {"BODY": body}, STYLES)
 
 
-def _style(*names: str) -> str:
-    return "\n".join(_read(f"{name}.css") for name in ("base", *names))
+def _framed(name: str, title: str, styles: Sequence[str], filled: Mapping[str, str], policy: str) -> str:
+    """The body ``name.html`` in ``frame.html``: ``policy`` is what the page may use of the browser."""
+    shown = html.escape(title)
+    style = "\n".join(_read(f"{one}.css") for one in ("base", *styles))
+    body = _filled(f"{name}.html", {"TITLE": shown, **filled})
+    return _filled("frame.html", {"TITLE": shown, "STYLE": style, "POLICY": policy, "BODY": body})
 
 
 def _filled(file: str, filled: Mapping[str, str]) -> str:
