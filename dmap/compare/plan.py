@@ -12,7 +12,7 @@ from ..errors import UserError, number_between
 from ..method.fidelity import FIDELITIES
 from ..method.rules import RULES
 from ..method.solvers import SOLVERS
-from ..models.spaces import SPACES
+from ..models.spaces import SPACES, settings_in
 from ..settings import Settings
 from .inputs import DEGRADATIONS
 
@@ -115,11 +115,10 @@ class Plan:
         Raises:
             UserError: for a value out of range.
         """
-        point = self.space != "diffusion"  # the path is one
-        return Settings(
-            solver=Settings.solver if point else self.solver,
-            steps=1 if point else self.steps,
-            strength=1.0 if point else self.strength or Settings.strength,  # 0: a host's path has its own
+        settings = Settings(
+            solver=self.solver,
+            steps=self.steps,
+            strength=self.strength or Settings.strength,  # 0: a host's path has its own
             iterations=self.iterations,
             fidelity=self.fidelity,
             fidelity_weight=self.fidelity_weight,
@@ -132,6 +131,7 @@ class Plan:
             clean="off",
             scale="absolute",
         )
+        return settings_in(self.space, settings)
 
     def method(self) -> dict[str, Any]:
         """The settings that every cell shares; later fields only where they matter, so that old folders keep theirs."""

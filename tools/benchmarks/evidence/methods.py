@@ -13,7 +13,7 @@ from dmap.image.detail import estimated_share, weighted
 from dmap.image.photograph import Photograph
 from dmap.method.ascent import Ascent
 from dmap.models.diffusion import LatentDiffusion, shipped
-from dmap.models.spaces import moving_in
+from dmap.models.spaces import moving_in, settings_in
 from dmap.priors import PRIORS, Prior, load_prior
 from dmap.priors.own import OwnQuality
 from dmap.restoration import begin, finish
@@ -121,12 +121,11 @@ def _non_local_means(image: Tensor) -> Tensor:
 
 
 def settings_of(method: Method, budget: Budget) -> Settings:
-    """A MAP method's; in the spaces without a path its chain is a point."""
-    point = method.space != "diffusion"
-    return Settings(
+    """A MAP method's."""
+    settings = Settings(
         solver=method.solver,
-        steps=1 if point else method.steps,
-        strength=1.0 if point else method.strength,
+        steps=method.steps,
+        strength=method.strength,
         iterations=budget.iterations,
         prior_weight=budget.prior_weight,
         fidelity_weight=budget.fidelity_weight,
@@ -136,6 +135,7 @@ def settings_of(method: Method, budget: Budget) -> Settings:
         detail=method.detail,
         scale="absolute",
     )
+    return settings_in(method.space, settings)
 
 
 def start_ascent(tools: Tools, photograph: Tensor, method: Method, budget: Budget) -> Ascent:
