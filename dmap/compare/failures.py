@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .results import Array, Results
-from .statistics import unrelated
+from .results import Results
+from .statistics import scale_of, unrelated
 
 MOST = 12
 
@@ -31,11 +31,6 @@ class Failure:
     judges: int
 
 
-def scale(results: Results) -> Array:
-    """(judges,) standard deviations, 1 where there is none."""
-    return np.where(np.isfinite(results.deviation), results.deviation, 1.0)
-
-
 def failures(results: Results, most: int = MOST) -> list[Failure]:
     """The worst outputs, at most one for each photograph and model, the worst first."""
     found: dict[tuple[str, int], Failure] = {}
@@ -46,7 +41,11 @@ def failures(results: Results, most: int = MOST) -> list[Failure]:
                 continue
             gains = results.gains[number, model]
             one = Failure(
-                number, model, float(gains[model]), float((gains[judges] / scale(results)[judges]).mean()), len(judges)
+                number,
+                model,
+                float(gains[model]),
+                float((gains[judges] / scale_of(results)[judges]).mean()),
+                len(judges),
             )
             key = results.conditions[number].input.photograph, model
             if one.own > 0 > one.judged and (key not in found or one.judged < found[key].judged):

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .failures import scale
 from .results import Array, Results
-from .statistics import mean_by
+from .statistics import mean_by, scale_of
 
 ALIKE = 0.25
 """Standard deviations of the defender within which it calls two images alike."""
@@ -90,7 +89,7 @@ def _mean(results: Results, attacks: list[Attack]) -> float:
 def _attacks(results: Results, condition: int) -> Iterator[Attack]:
     models = len(results.names)
     # (models + 1, judges) in standard deviations over the start; the last row is the start itself.
-    images = np.vstack([results.gains[condition] / scale(results), np.zeros(len(results.judges))])
+    images = np.vstack([results.gains[condition] / scale_of(results), np.zeros(len(results.judges))])
     there = [*np.flatnonzero(results.counted[condition]).tolist(), models]
     kin = results.kin
     for attacker in range(len(results.judges)):

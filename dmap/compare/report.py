@@ -59,14 +59,19 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
     """
     if not _begun(results):
         raise UserError(f"{folder.path}: the comparison has no finished cell yet; run 'python -m dmap compare' again")
-    data = {**contents(results), **{kind: extra.get(kind) for kind in PARTS}, "methods": paper.methods(results, extra)}
+    line, competition = pareto.curves(results), gmad.compete(results)
+    data = {
+        **_contents(results, line, competition),
+        **{kind: extra.get(kind) for kind in PARTS},
+        "methods": paper.methods(results, extra),
+    }
     ranking = extra.get("ranking")
     data["agreement"] = [_rounded(one) for one in (people.against_scores(results, ranking["pairs"]) if ranking else ())]
     table = extra.get("srcc")
     data["srcc"] = [_rounded(one) for one in (srcc.against(results, table, ranking) if table else ())]
     write_json(folder.path / DATA, {"title": title, **data})
-    write_text(folder.path / CURVES, csv_text(list(_curve_rows(results))))
-    write_text(folder.path / ATTACKS, csv_text(list(_attack_rows(results))))
+    write_text(folder.path / CURVES, csv_text(list(_curve_rows(results, line))))
+    write_text(folder.path / ATTACKS, csv_text(list(_attack_rows(results, competition))))
     write_text(folder.path / CELLS, csv_text(list(_cell_rows(results))))
     write_text(folder.path / MATRIX, csv_text(list(_matrix_rows(data["groups"], results))))
     save(contact_sheet(results, folder), folder.path / SHEET)
@@ -86,6 +91,10 @@ def write(results: Results, folder: Folder, extra: Mapping[str, Any], title: str
 
 def contents(results: Results) -> dict[str, Any]:
     """Everything but the images, as JSON holds it; numbers that are not there are null."""
+    return _contents(results, pareto.curves(results), gmad.compete(results))
+
+
+def _contents(results: Results, line: pareto.Curves, competition: gmad.Competition) -> dict[str, Any]:
     unmatched = [
         {
             "photograph": condition.input.photograph, "degradation": condition.input.degradation,
@@ -101,7 +110,7 @@ def contents(results: Results) -> dict[str, Any]:
         }
         for one in disagreements(results, results.select())
     ]  # fmt: skip
-    index, levels, competition = results.index, results.plan.levels, gmad.compete(results)
+    index = results.index
     return {
         "models": results.names,
         "judges": results.judges,
@@ -117,7 +126,7 @@ def contents(results: Results) -> dict[str, Any]:
         "attacks": [_rounded(one) for one in competition.attacks[: gmad.MOST]],
         "aggressiveness": _round(competition.aggressiveness),
         "resistance": _round(competition.resistance),
-        "curves": {**{name: _round(values) for name, values in _curves(results).items()}, "levels": sorted(levels)},
+        "curves": {**{name: _round(values) for name, values in _curves(line).items()}, "levels": line.levels},
         "unmatched": unmatched,
         "outputs": len(results.conditions),
         "plan": results.plan.to_json(),
@@ -187,14 +196,12 @@ def _rounded(one: Any) -> dict[str, Any]:
     return {name: _round(np.array(value)) if isinstance(value, float) else value for name, value in asdict(one).items()}
 
 
-def _curves(results: Results) -> dict[str, Array]:
-    """``pareto.curves`` by name; the marks of what is not dominated as 0 and 1."""
-    found = asdict(pareto.curves(results))
-    return {name: np.asarray(values, dtype=float) for name, values in found.items()}
+def _curves(line: pareto.Curves) -> dict[str, Array]:
+    """By name; the marks of what is not dominated as 0 and 1."""
+    return {name: np.asarray(values, dtype=float) for name, values in asdict(line).items()}
 
 
-def _curve_rows(results: Results) -> Iterator[dict[str, Any]]:
-    found = pareto.curves(results)
+def _curve_rows(results: Results, found: pareto.Curves) -> Iterator[dict[str, Any]]:
     for row, name in enumerate(results.names):
         for column, level in enumerate(found.levels):
             yield {
@@ -204,9 +211,9 @@ def _curve_rows(results: Results) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def _attack_rows(results: Results) -> Iterator[dict[str, Any]]:
+def _attack_rows(results: Results, competition: gmad.Competition) -> Iterator[dict[str, Any]]:
     named = [*results.names, "start"]  # -1 is the start
-    for one in gmad.compete(results).attacks:
+    for one in competition.attacks:
         start = results.conditions[one.condition]
         yield {
             "attacker": results.judges[one.attacker], "defender": results.judges[one.defender],

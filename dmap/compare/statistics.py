@@ -310,6 +310,11 @@ def unrelated(results: Results, first: int, second: int) -> list[int]:
     return np.flatnonzero(~(results.related[first] | results.related[second])).tolist()
 
 
+def scale_of(results: Results) -> Array:
+    """(judges,) their standard deviations; 1, for points, where a single photograph gives them none."""
+    return np.where(np.isfinite(results.deviation), results.deviation, 1.0)
+
+
 def preferences(results: Results, condition: int, first: int, second: int) -> tuple[list[int], Array]:
     """The judges that are kin of neither model, and how much each prefers the first, in its standard deviations.
 
@@ -317,8 +322,7 @@ def preferences(results: Results, condition: int, first: int, second: int) -> tu
     """
     judges = unrelated(results, first, second)
     gains = results.gains[condition]
-    scale = results.deviation[judges]
-    return judges, (gains[first, judges] - gains[second, judges]) / np.where(np.isfinite(scale), scale, 1.0)
+    return judges, (gains[first, judges] - gains[second, judges]) / scale_of(results)[judges]
 
 
 def _disagreement(results: Results, condition: int, first: int, second: int) -> Disagreement | None:
