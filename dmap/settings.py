@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .errors import UserError, no_choice, number_between, repeated
+from .errors import UserError, no_choice, number_between
 from .image.detail import AUTO as AUTO_DETAIL
 from .image.detail import DETAILS
 from .image.finish import COLOURS
@@ -313,7 +313,7 @@ def _checked(name: str, value: Any, about: Setting) -> Value:
     """A value of the default's type within the setting's range."""
     if about.choices:
         if not isinstance(value, str) or value not in about.choices:
-            raise UserError(f"{name}: got {repeated(value)}, choose one of {', '.join(about.choices)}")
+            raise no_choice(name, value, about.choices)
         return str(value)
     assert about.low is not None
     assert about.high is not None

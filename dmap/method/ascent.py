@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, no_choice
 from ..memory.plan import is_out_of_memory
 from ..settings import Settings
 from .chain import Chain
@@ -48,7 +48,7 @@ class AscentSettings:
         if self.iterations < 1:
             raise UserError(f"iterations: got {self.iterations}, at least 1 is needed; 20 is a good first value")
         if self.rule not in RULES:
-            raise UserError(f"rule: got {self.rule!r}, choose one of {', '.join(RULES)}")
+            raise no_choice("rule", self.rule, RULES)
 
 
 class Ascent:

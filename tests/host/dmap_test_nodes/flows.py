@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -320,11 +319,3 @@ def _figures(package: str, host: Any, single: torch.Tensor) -> dict[str, float]:
         usage = plan.measure(lambda u: denoising(u, sigma), path.latent)  # noqa: B023
         found |= {f"MiB kept, {level}": usage.kept / 2**20, f"MiB at once, {level}": usage.peak / 2**20}
     return found
-
-
-def weights_of(model: Any) -> str:
-    """A hash of all weights."""
-    digest = hashlib.sha256()
-    for key, value in sorted(model.model.state_dict().items()):
-        digest.update(key.encode() + value.detach().clone().float().numpy().tobytes())
-    return digest.hexdigest()
