@@ -154,6 +154,7 @@ def test_what_inpainting_loses_does_not_count() -> None:
         (lambda: JPEG(0), "quality"),
         (lambda: Inpaint(torch.zeros(4, 4)), "mask"),
         (lambda: Inpaint(torch.full((1, 1, 4, 4), 2.0)), "mask"),
+        (lambda: Inpaint(torch.cat([torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)])), "mask: got 1 everywhere"),
         (lambda: Composed([]), "none given"),
         (lambda: Composed([Inpaint(soft_mask(8, 8)), GaussianBlur(1.0)]), "Inpaint Mask last"),
         (lambda: Composed([Composed([JPEG(50), Inpaint(soft_mask(8, 8))]), Downscale(2.0)]), "Inpaint Mask last"),

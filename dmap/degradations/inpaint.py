@@ -18,7 +18,8 @@ class Inpaint(SameSize):
         mask: (1 or B, 1, h, w) in [0, 1]; 1 = unknown. It is resized if the picture has another size.
 
     Raises:
-        UserError: if the mask has another shape or values.
+        UserError: if the mask has another shape or values, or leaves nothing known of an image: then the fidelity
+            would hold nothing.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -30,6 +31,10 @@ class Inpaint(SameSize):
             raise UserError(f"mask: expected shape (1 or batch, 1, height, width), got {tuple(mask.shape)}")
         if not torch.isfinite(mask).all() or float(mask.min()) < 0 or float(mask.max()) > 1:
             raise UserError("mask: its values must lie in 0..1; 1 marks what is to be filled")
+        if float(mask.amin(dim=(1, 2, 3)).max()) == 1:
+            raise UserError.of(
+                "mask", "1 everywhere", "below 1 where the photograph is to count", "invert it, or leave this node out"
+            )
         self.mask = mask
 
     def __call__(self, image: Tensor) -> Tensor:
