@@ -53,6 +53,23 @@ def test_measuring_counts_what_is_kept_and_what_is_there_at_once() -> None:
     assert memory.measure(meta, x.to("meta")) == memory.Usage(one, 3 * one)
 
 
+def test_a_write_in_place_counts_the_same_without_data() -> None:
+    """Tensors without data have no address: what is written into must not be taken for everything that is saved."""
+    counted = []
+    for device in ("cpu", "meta"):
+        weights = [torch.ones(64, 64, device=device) for _ in range(3)]
+
+        def network(x: Tensor, weights: list[Tensor] = weights) -> Tensor:
+            for weight in weights:
+                x = (x @ weight).sigmoid()
+            written = x.clone()
+            written += 1
+            return written * x
+
+        counted.append(memory.measure(network, torch.ones(1, 64, device=device)))
+    assert counted[0] == counted[1]
+
+
 def evaluation(size: int, steps: int, batch: int = 1, tile: int = 0, level: str = "whole") -> tuple[Any, Any]:
     """An ascent step of the shipped models on the sample, by the strategy that a kept number makes; and its parts."""
     model, layout = shipped(), Layout(tile=tile, overlap=tile // 8)

@@ -26,6 +26,12 @@ class _Saved:
         self.tensor = tensor
 
 
+def _whereabouts(tensor: Tensor) -> int:
+    """Where a tensor's data lies: by address, since two storages may share memory; without data by the storage."""
+    storage = tensor.untyped_storage()
+    return storage.data_ptr() or storage._cdata
+
+
 class CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps what autograd saves under ``saving`` whatever is later written in place, there or under ``watching``."""
 
@@ -47,11 +53,11 @@ class CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Detached: an operation that saves its own result would hold itself, and what a failed evaluation saved would
         # never be freed.
         entry = _Saved(tensor.detach())
-        self.saved.setdefault(tensor.untyped_storage().data_ptr(), []).append(weakref.ref(entry))
+        self.saved.setdefault(_whereabouts(tensor), []).append(weakref.ref(entry))
         return entry
 
     def _about_to_write(self, tensor: Tensor) -> None:
-        for reference in self.saved.pop(tensor.untyped_storage().data_ptr(), ()):
+        for reference in self.saved.pop(_whereabouts(tensor), ()):
             entry = reference()
             if entry is not None:
                 entry.tensor = entry.tensor.clone()
