@@ -13,10 +13,10 @@ from tools.host.server import Server
 SMALL = {"image": "small.png"}
 
 
-def tiny(graph: Any, kind: str = "EPS") -> dict[str, tuple[str, int]]:
+def tiny(graph: Any, kind: str = "EPS", photograph: str = SMALL["image"]) -> dict[str, tuple[str, int]]:
     """Tiny Stable Diffusion, photograph, latent and empty text."""
     loader = graph.add("DMAPTestTinySD", kind=kind, channels=4)
-    image = graph.add("LoadImage", **SMALL)
+    image = graph.add("LoadImage", image=photograph)
     text = graph.add("CLIPTextEncode", text="", clip=(loader, 1))
     latent = graph.add("VAEEncode", pixels=(image, 0), vae=(loader, 2))
     return {

@@ -34,6 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             photograph.crop((160, 60, 288, 188)).save(base / "input" / "small.png")
             photograph.crop((100, 40, 233, 171)).save(base / "input" / "odd.png")
             photograph.crop((100, 40, 196, 136)).save(base / "input" / "tiny.png")
+            photograph.crop((100, 40, 172, 112)).save(base / "input" / "least.png")  # the smallest with the usual shift
             photograph.crop((100, 40, 244, 136)).save(base / "input" / "wide.png")  # in the samples' proportions
             photograph.crop((100, 40, 175, 109)).save(base / "input" / "prime.png")
         with Image.open(WORKFLOWS / "dmap_old_sample.png") as photograph:

@@ -135,8 +135,20 @@ class Server:
         return json.loads(self.request(path))
 
     def free(self) -> None:
-        """Ask the server to unload all models and drop its cache; it does so before its next prompt, soon."""
-        self.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+        """Have the server unload all models and drop its cache.
+
+        It does so beside its queue, may take the next prompt first, and misses what it is asked while it puts a prompt
+        away. Where the pack of the tests is there to tell, this asks until it has begun.
+        """
+        while True:
+            self.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
+            for _ in range(20):
+                try:
+                    if not self.get("/dmap_test/asked"):
+                        return
+                except urllib.error.HTTPError:  # no such pack
+                    return
+                time.sleep(0.05)
 
     def upload(self, file: Path, name: str | None = None) -> str:
         """Copy an image into the server's input folder; returns the name that Load Image takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from . import freed  # noqa: F401  # its route
 from .flows import FlowControl, FlowFacts, TinyFlow
 from .images import Anything, Halves, Spoil, SpoilLatent
 from .models import FullXL, NoConditioning, OtherVAE, TinyControlNet, TinySD, TinyXL
