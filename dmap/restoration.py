@@ -45,7 +45,7 @@ from .priors import CAREFUL, Prior, WeightStore, check_gradient, load_prior
 from .settings import Settings, Value
 
 DEFAULT = Settings()
-DEFAULT_PRIOR = "dmap_guide"
+DEFAULT_PRIOR = "dmap_policy"
 NEEDS_PHOTOGRAPH = "it needs the photograph, which this path does not know"
 
 

@@ -88,9 +88,9 @@ class Settings:
         advanced=True,
     )
     steps: int = _setting(
-        4,
+        2,
         "invert",
-        "Steps between the photograph and the noise: 4 to 6 at a low strength, 10 over the full path. The paper "
+        "Steps between the photograph and the noise: 1 to 4 at a low strength, 10 over the full path. The paper "
         "takes 50.",
         low=1,
         high=200,
@@ -141,7 +141,7 @@ class Settings:
     )
     # Ascent
     iterations: int = _setting(
-        20, "ascend", "How many times to improve the picture; 20 to 50 are usual.", low=1, high=1000, step=1
+        10, "ascend", "How many times to improve the picture; 10 to 30 are usual.", low=1, high=1000, step=1
     )
     prior_weight: float = _setting(
         1.0,
@@ -186,7 +186,7 @@ class Settings:
         advanced=True,
     )
     step_size: float = _setting(
-        0.04,
+        0.06,
         "ascend",
         "How far to move in each iteration; with adam in standard deviations of the latent, 0.01 to 0.1.",
         low=0.0001,
@@ -338,23 +338,23 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "default": Preset("The nodes' own defaults: a careful change that suits most photographs.", Settings()),
     "gentle photo": Preset(
-        "Barely visible: for a photograph that is good already.", Settings(fidelity_weight=400.0, step_size=0.02)
+        "Barely visible: for a photograph that is good already.", Settings(fidelity_weight=400.0, step_size=0.04)
     ),
     "strong": Preset(
-        "A strong change, for visible noise and blur; look at faces and text afterwards.",
-        Settings(steps=6, strength=0.3, iterations=30, fidelity_weight=80.0, target_score=95.0),
+        "A strong change, for visible blur; look at faces and text afterwards.",
+        Settings(strength=0.3, iterations=20, fidelity_weight=80.0, target_score=95.0),
     ),
     "old photograph": Preset(
         "Grain, softness and faded contrast of a scan; mask scratches at DMAP Encode Photo.",
-        Settings(steps=6, strength=0.3, iterations=40, fidelity_weight=140.0),
+        Settings(strength=0.3, iterations=20, fidelity_weight=140.0),
     ),
     "JPEG rescue": Preset(
         "Blocks and ringing of strong compression; with DMAP Degradation: JPEG if its quality is known.",
-        Settings(iterations=30, fidelity_weight=160.0, step_size=0.03),
+        Settings(iterations=15, fidelity_weight=160.0, target_score=95.0),
     ),
     "after another restorer": Preset(
         "A light finish of what another restorer or upscaler made.",
-        Settings(strength=0.1, iterations=15, fidelity_weight=320.0, step_size=0.02),
+        Settings(strength=0.1, fidelity_weight=320.0, step_size=0.04),
     ),
     # arXiv:2403.06406 with the authors' released settings; "strength" 1 is their full path.
     "paper": Preset(

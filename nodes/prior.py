@@ -30,7 +30,7 @@ class DMAPLoadPrior(Node):
                     "name",
                     options=listed(lambda: prior_names(files.iqa_store()), [*PRIORS, *JUDGES]),
                     default=DEFAULT_PRIOR,
-                    tooltip="Names that begin with dmap_ come with this pack; dmap_guide restores best. Names that "
+                    tooltip="Names that begin with dmap_ come with this pack; dmap_policy restores best. Names that "
                     "begin with pyiqa: need the package pyiqa (noncommercial licence) and that model's weights; those "
                     "at hand come first. Names that begin with file: are mixtures, prior files in ComfyUI's folder "
                     "models/iqa.",

@@ -87,6 +87,7 @@ class DMAPScoreImages(Node):
                     "judge": judge.prior.info.name,
                     # None: nobody said what was climbed.
                     "optimised": None if climbed is None else any(part.name in climbed for part in judge.networks()),
+                    "guides": judge.prior.info.guides,
                     "after": session.score(judge, after),
                 }
                 if start is not None:
@@ -103,6 +104,8 @@ class DMAPScoreImages(Node):
 
 def _line(row: dict[str, Any]) -> str:
     mark, mean = {None: "", False: " (not optimised)", True: " (optimised)"}[row["optimised"]], row["mean"]
+    if row["guides"]:
+        mark += " (made for its gradient: no measure of quality)"
     if "before" not in mean:
         return f"{row['judge']}{mark}: {mean['after']:.1f}"
     return f"{row['judge']}{mark}: {mean['before']:.1f} -> {mean['after']:.1f} ({mean['difference']:+.1f})"

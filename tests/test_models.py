@@ -19,6 +19,7 @@ SHIPPED = {
     "dmap_quality": "quality",
     "dmap_quality_seed1": "quality",
     "dmap_guide": "quality",
+    "dmap_policy": "quality",
     "dmap_judge": "judge",
 }
 SMALL = {

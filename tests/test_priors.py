@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
 from dmap.priors import PRIORS, Prior, PriorInfo, WeightStore, catalogue, check_gradient, load_prior, maps, prior_names
+from dmap.priors.base import check_report, gradient_report
 from dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from dmap.priors.logistic import IdentityMap, LogisticMap
 from priortoys import APPROXIMATE, BUILDERS
@@ -55,7 +57,9 @@ def test_gradient_against_finite_differences(name: str) -> None:
 @each
 def test_the_gate_lets_it_pass(name: str) -> None:
     size, tolerance = (192, 0.75) if name in APPROXIMATE else (96, 0.1)
-    check_gradient(EVERY[name](), photograph(1, size).float(), tolerance)
+    prior, image = EVERY[name](), photograph(1, size).float()
+    check_report(prior, gradient_report(prior, image), tolerance)  # in full, whoever vouches for it
+    check_gradient(prior, image, tolerance)
 
 
 @each
@@ -109,7 +113,7 @@ def test_more_degradation_never_scores_higher(name: str, kind: str, tmp_path: Pa
     with torch.no_grad():
         scores = [float(prior(image)) for image in (clean, *versions)]
     assert all(later <= earlier + 1.0 for earlier, later in itertools.pairwise(scores)), scores
-    least = 2 if name == "dmap_guide" else 10  # trained for its gradient, its scores lie close together
+    least = 2 if name in ("dmap_guide", "dmap_policy") else 10  # trained for their gradients, not as judges
     assert scores[-1] < scores[0] - least, scores
 
 
@@ -149,6 +153,25 @@ def test_the_gate_asks_every_part_of_a_composition(kind: str) -> None:
     without = MixedPrior([SmoothnessPrior(), broken], [1, 0])
     check_gradient(without, image)
     assert [leaf.info.name for leaf in without.leaves()] == [SmoothnessPrior().info.name]
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_of_a_vouched_prior_the_gradient_alone_is_looked_at(vouched: bool) -> None:
+    prior = Broken("wrong")
+    prior.info = replace(prior.info, vouched=vouched)
+    if vouched:
+        check_gradient(prior, photograph(1, 64).float())
+    else:
+        with pytest.raises(ValueError, match="disagrees"):
+            check_gradient(prior, photograph(1, 64).float())
+
+
+@each
+def test_only_what_the_tests_check_is_vouched_for(name: str) -> None:
+    """Every shipped prior, and what is made of them alone; nobody else's model."""
+    prior = EVERY[name]()
+    own = all(leaf.info.name.startswith("dmap_") for leaf in prior.leaves())
+    assert prior.info.vouched == own
 
 
 def test_mixtures_by_hand() -> None:

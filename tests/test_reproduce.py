@@ -101,7 +101,7 @@ def test_weights_that_are_absent_are_named_with_their_source(
     monkeypatch.setattr("dmap.priors.weights.caches", lambda: [])
     monkeypatch.setattr("dmap.priors.pyiqa_adapter.installed", lambda: True)
     found = experiments.choose((), (), WeightStore())
-    assert found.climbed == ("dmap_quality", "dmap_guide", "dmap_nss", "dmap_spectrum")
+    assert found.climbed == ("dmap_quality", "dmap_guide", "dmap_policy", "dmap_nss", "dmap_spectrum")
     assert {one.model for one in found.missing} == {*experiments.EIGHT, "pyiqa:clipiqa"}
     assert all(one.source.startswith("https://") and one.file for one in found.missing)
     assert found.mixed == experiments.OWN_MIXED

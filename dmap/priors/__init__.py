@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import UserError, no_choice
-from . import guide, judge, nss, own, priorfile, pyiqa_adapter, spectrum
+from . import guide, judge, nss, own, policy, priorfile, pyiqa_adapter, spectrum
 from .base import CAREFUL, Prior, PriorInfo, check_gradient
 from .compose import MixedPrior
 from .logistic import LogisticMap
@@ -14,6 +14,7 @@ from .weights import NOWHERE, WeightStore
 PRIORS: dict[str, Callable[[], Prior]] = {
     own.INFO.name: own.OwnQuality,
     guide.NAME: guide.Guide,
+    policy.NAME: policy.Policy,
     nss.INFO.name: nss.NaturalStatistics,
     spectrum.INFO.name: spectrum.NaturalSpectrum,
 }
@@ -63,12 +64,12 @@ def load_prior(name: str, store: WeightStore = NOWHERE, score_map: tuple[float, 
     prior = _load(name, store)
     fitted = store.maps().get(name) if name.startswith(pyiqa_adapter.PREFIX) else None
     if fitted is not None:
-        prior.score_map = fitted.logistic
+        prior = prior.on_scale(fitted.logistic)
     if score_map is not None:
         midpoint, slope = score_map
         if not slope > 0:
             raise UserError(f"slope: got {slope}; it must be above 0, the direction of {name} is known already")
-        prior.score_map = LogisticMap(midpoint, slope if prior.info.higher_better else -slope)
+        prior = prior.on_scale(LogisticMap(midpoint, slope if prior.info.higher_better else -slope))
     return prior
 
 

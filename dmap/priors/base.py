@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,8 @@ class PriorInfo:
         source: the paper or project.
         only_judges: whether it is kept out of every ascent, so that its opinion stays independent.
         careful_weight: fidelity weight of a careful ascent of this model; longer gradients ask for more.
+        guides: whether it was trained for its gradient, so that its score says little about how good an image is.
+        vouched: whether the pack's own tests compare its gradient with finite differences, so that no run needs to.
     """
 
     name: str
@@ -40,6 +43,8 @@ class PriorInfo:
     source: str
     only_judges: bool = False
     careful_weight: float = CAREFUL
+    guides: bool = False
+    vouched: bool = False
 
 
 class Prior(nn.Module, ABC):
@@ -74,6 +79,12 @@ class Prior(nn.Module, ABC):
     def leaves(self) -> tuple[Prior, ...]:
         """The priors that a composition is made of, each once; a prior that is none is its own leaf."""
         return (self,)
+
+    def on_scale(self, score_map: ScoreMap) -> Prior:
+        """The same model, which shares its networks, with another map to the common scale."""
+        other = copy(self)
+        other.score_map = score_map
+        return other
 
     def check(self, image: Tensor) -> None:
         """Raise UserError if the model cannot score the image."""
@@ -131,18 +142,8 @@ def gradient_report(prior: Prior, image: Tensor, directions: int = 2, seed: int 
     Raises:
         UserError: if there is no gradient, or it is zero or not finite.
     """
-    name = prior.info.name
-    with torch.inference_mode(False), torch.enable_grad():
-        x = image.detach().clone().requires_grad_(True)
-        value = prior(x)
-        if not value.requires_grad:
-            raise UserError(f"prior {name}: it has no gradient with respect to the image, so it cannot be climbed")
-        (gradient,) = torch.autograd.grad(value.sum(), x, allow_unused=True)
-    if gradient is None or not torch.isfinite(gradient).all():
-        raise UserError(f"prior {name}: its gradient is missing or not finite for this image")
+    gradient = _gradient(prior, image)
     norm = float(gradient.norm())
-    if norm == 0:
-        raise UserError(f"prior {name}: its gradient is zero everywhere for this image")
     slope, own = _disagreement(prior, image, gradient, gradient)
     generator = torch.Generator().manual_seed(seed)
     leaning, random = [], []
@@ -153,6 +154,23 @@ def gradient_report(prior: Prior, image: Tensor, directions: int = 2, seed: int 
             alike = torch.randn(image.shape, generator=generator, dtype=torch.float64).to(image)
             random.append(_disagreement(prior, image, gradient, alike)[1])
     return GradientReport(norm, slope, own, max(leaning, default=None), max(random, default=None))
+
+
+def _gradient(prior: Prior, image: Tensor) -> Tensor:
+    """Of the score with respect to the image; UserError if there is none, or it is zero or not finite."""
+    name = prior.info.name
+    with torch.inference_mode(False), torch.enable_grad():
+        x = image.detach().clone().requires_grad_(True)
+        value = prior(x)
+        if not value.requires_grad:
+            raise UserError(f"prior {name}: it has no gradient with respect to the image, so it cannot be climbed")
+        (gradient,) = torch.autograd.grad(value.sum(), x, allow_unused=True)
+    if gradient is None or not torch.isfinite(gradient).all():
+        raise UserError(f"prior {name}: its gradient is missing or not finite for this image")
+    if not gradient.any():
+        raise UserError(f"prior {name}: its gradient is zero everywhere for this image")
+    result: Tensor = gradient
+    return result
 
 
 def _disagreement(prior: Prior, image: Tensor, gradient: Tensor, direction: Tensor) -> tuple[float, float]:
@@ -179,7 +197,7 @@ def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.75) -> None
     """Ask whether a prior can be climbed: a finite, non-zero gradient that keeps what it promises.
 
     Of a composition every network is asked by itself first: one without a gradient would count in the score and never
-    be climbed, which the others' gradients hide.
+    be climbed, which the others' gradients hide. Of one that is vouched for the gradient alone is looked at.
 
     Args:
         prior: the quality model.
@@ -198,7 +216,10 @@ def check_gradient(prior: Prior, image: Tensor, tolerance: float = 0.75) -> None
                 f"prior {part.info.name}: it only judges, so that its opinion stays independent; choose another one to "
                 "climb and let this one judge"
             )
-        check_report(part, gradient_report(part, image), tolerance)
+        if part.info.vouched:
+            _gradient(part, image)
+        else:
+            check_report(part, gradient_report(part, image), tolerance)
 
 
 def check_report(prior: Prior, report: GradientReport, tolerance: float = 0.75) -> None:

@@ -26,6 +26,8 @@ def _joint_info(name: str, parts: Sequence[Prior], min_size: int, weights: Seque
         source=", ".join(part.info.name for part in parts),
         careful_weight=sum(weight * part.info.careful_weight for part, weight in zip(parts, weights, strict=True))
         / sum(weights),
+        guides=any(part.info.guides for part in parts),
+        vouched=all(part.info.vouched for part in parts),
     )
 
 

@@ -21,4 +21,4 @@ class Guide(MixedPrior):
 
     def __init__(self) -> None:
         super().__init__([OwnQuality(name) for name in WEIGHTS], list(WEIGHTS.values()), name=NAME)
-        self.info = replace(self.info, careful_weight=CAREFUL_WEIGHT)
+        self.info = replace(self.info, careful_weight=CAREFUL_WEIGHT, guides=True)

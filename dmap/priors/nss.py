@@ -16,6 +16,7 @@ INFO = PriorInfo(
     licence="MIT (code), CC0-1.0 (statistics)",
     commercial_use=True,
     source="fitted for this pack: python -m tools.training.statistics; after NIQE (Mittal et al. 2013)",
+    vouched=True,
 )
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Neighbours whose products are looked at, in rows and columns."""

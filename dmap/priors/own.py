@@ -19,6 +19,7 @@ INFO = PriorInfo(
     licence="MIT (code), CC0-1.0 (weights)",
     commercial_use=True,
     source="trained for this pack: python -m tools.training quality",
+    vouched=True,
 )
 
 

@@ -18,6 +18,7 @@ INFO = PriorInfo(
     licence="MIT (code), CC0-1.0 (statistics)",
     commercial_use=True,
     source="fitted for this pack: python -m tools.training.statistics; after Field (1987)",
+    vouched=True,
 )
 EDGES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 """Of the bands, in cycles a pixel; both axes are looked at up to the sampling limit."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dmap.settings import PRESETS
+from dmap.settings import PRESETS, Settings
 from hostgraphs import Restoration, trace
 from tools.host.server import HostError, Server
 
@@ -154,7 +154,7 @@ def test_values_by_link(server: Server, tools: dict[str, Any], name: str, kind: 
 
 def test_what_is_sent_wins_over_a_preset(server: Server, tools: dict[str, Any]) -> None:
     """By a widget, a link or a program, also if it is the default; the preset's is what is left out, and it is told."""
-    made = Restoration(tools, invert={"steps": 2, "preset": "after another restorer"}, photograph="tiny.png")
+    made = Restoration(tools, invert={"steps": 3, "preset": "after another restorer"}, photograph="tiny.png")
     del made.graph.prompt[made.invert]["inputs"]["strength"]
     best = made.optimise(preset="after another restorer", iterations=2)
     inputs = made.graph.prompt[best]["inputs"]
@@ -169,7 +169,7 @@ def test_what_is_sent_wins_over_a_preset(server: Server, tools: dict[str, Any]) 
     said = outputs[best]["text"][0]
     assert "preset 'after another restorer': iterations 2, target_score 0.5" in said
     assert "counts" in said
-    assert "steps 2" in outputs[made.invert]["text"][0]
+    assert "steps 3" in outputs[made.invert]["text"][0]
 
 
 def test_a_preset_that_did_not_reach_its_partner_says_so(server: Server, tools: dict[str, Any]) -> None:
@@ -180,12 +180,12 @@ def test_a_preset_that_did_not_reach_its_partner_says_so(server: Server, tools: 
         for node, stage in ((made.invert, "invert"), (best, "ascend")):
             for name in PRESETS["strong"].values(stage):
                 made.graph.prompt[node]["inputs"].pop(name, None)
-        made.graph.prompt[best]["inputs"]["iterations"] = 1 if ascend == "strong" else 20
+        made.graph.prompt[best]["inputs"]["iterations"] = 1 if ascend == "strong" else Settings.iterations
         made.graph.prompt[best]["inputs"]["target_score"] = 0.0 if ascend == "strong" else 90.0
         made.graph.add("PreviewImage", images=made.decode(best))
         said.append(server.run(made.graph.prompt)[best]["text"][0])
-    assert "preset 'strong': steps 4, strength 0.2 at DMAP Invert" in said[0]
-    assert "preset 'strong': iterations 20" in said[1]
+    assert "preset 'strong': strength 0.2 at DMAP Invert" in said[0]
+    assert f"preset 'strong': iterations {Settings.iterations}" in said[1]
     assert "at this node, its defaults" in said[1]
     assert "at DMAP Invert" not in said[2]
 

@@ -136,13 +136,13 @@ def test_missing_weights_with_and_without_the_download_switch(server: Server, to
         assert all(word in str(caught.value) for word in ("DMAP Load IQA Prior", "UNIQUE.pt", "models/iqa", "https://"))
 
 
-def hybrid(server: Server, definitions: dict[str, Any]) -> dict[str, Any]:
+def hybrid(definitions: dict[str, Any], photograph: str = "small.png") -> dict[str, Any]:
     """The template on the tiny Stable Diffusion."""
     prompt = workflow.to_prompt(
         workflow.load(ROOT / "workflows" / "restore_hybrid_prior.json"),
         definitions,
         {
-            "LoadImage": {"image": "small.png"},
+            "LoadImage": {"image": photograph},
             "DMAPInvert": {"steps": 2, "strength": 0.2},
             "DMAPOptimize": {"iterations": 1},
             "CheckpointLoaderSimple": {"ckpt_name": ""},
@@ -154,7 +154,7 @@ def hybrid(server: Server, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_papers_hybrid_says_what_it_needs(server: Server, definitions: dict[str, Any]) -> None:
-    prompt = hybrid(server, definitions)
+    prompt = hybrid(definitions)
     names = {prompt[key]["inputs"]["name"] for key in workflow.nodes_of(prompt, "DMAPLoadPrior")}
     assert names == {"pyiqa:liqe_mix", "pyiqa:musiq", "pyiqa:clipiqa"}
     with pytest.raises(HostError, match=r"DMAP Load IQA Prior, pyiqa:.* is missing") as caught:
@@ -164,7 +164,7 @@ def test_the_papers_hybrid_says_what_it_needs(server: Server, definitions: dict[
 
 def test_the_papers_hybrid_runs_on_other_priors(server: Server, definitions: dict[str, Any]) -> None:
     """As its note says: dmap_quality in all three loaders."""
-    prompt = hybrid(server, definitions)
+    prompt = hybrid(definitions)
     for key in workflow.nodes_of(prompt, "DMAPLoadPrior"):
         prompt[key]["inputs"]["name"] = "dmap_quality"
     outputs = server.run(prompt)
@@ -179,14 +179,15 @@ def test_priors_stay_in_float32_in_a_half_precision_host(
     """The same score to float32's rounding, and an ascent, with the host's networks in 16 bit."""
     pack = Path(__file__).resolve().parent / "dmap_test_nodes"
     with Server(tmp_path, packs=[pack], arguments=[f"--{kind}-unet", f"--{kind}-vae"]) as half:
-        (tmp_path / "input" / "small.png").write_bytes((server.base / "input" / "small.png").read_bytes())
+        for name in ("small.png", "tiny.png"):
+            (tmp_path / "input" / name).write_bytes((server.base / "input" / name).read_bytes())
         graph = tools["Graph"]()
         prior = graph.add("DMAPLoadPrior", name="dmap_quality")
         (row,) = judged(half, graph, prior_1=(prior, 0))
         with torch.no_grad():
             expected = float(load_prior("dmap_quality")(photograph(server)))
         assert row["mean"]["after"] == pytest.approx(expected, abs=1e-3)
-        prompt = hybrid(half, half.get("/object_info"))
+        prompt = hybrid(half.get("/object_info"), "tiny.png")  # half precision is slow on most CPUs
         for key in workflow.nodes_of(prompt, "DMAPLoadPrior"):
             prompt[key]["inputs"]["name"] = "dmap_quality"
         assert half.run(prompt)
@@ -259,13 +260,15 @@ def test_scores_before_and_after(server: Server, tools: dict[str, Any]) -> None:
     batch = graph.add("DMAPTestSpoil", image=(image, 0), kind="batch2")
     own = graph.add("DMAPLoadPrior", name="dmap_quality")
     scaled = graph.add("DMAPMultiScalePrior", prior=(own, 0), scales="0.6")
-    score = graph.add("DMAPScoreImages", image=(batch, 0), prior_1=(scaled, 0), prior_2=(own, 0), before=(image, 0))
+    judges = {"prior_1": (scaled, 0), "prior_2": (own, 0), "judges": "dmap_guide"}
+    score = graph.add("DMAPScoreImages", image=(batch, 0), before=(image, 0), **judges)
     graph.add("SaveImage", images=(score, 1), filename_prefix="scores")
     shown = graph.add("PreviewAny", source=(score, 0))
     outputs = server.run(graph.prompt)
     table = json.loads(outputs[shown]["text"][0])
-    assert [row["optimised"] for row in table] == [None, None]
-    assert [len(row["after"]) for row in table] == [2, 2]
+    assert [row["optimised"] for row in table] == [None] * 3
+    assert [len(row["after"]) for row in table] == [2] * 3
+    assert ["no measure of quality" in line for line in outputs[score]["text"][0].splitlines()] == [False, False, True]
     with Image.open(server.base / "input" / "small.png") as file:
         tensor = torch.from_numpy(np.array(file.convert("RGB"))).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():

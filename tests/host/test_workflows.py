@@ -56,6 +56,7 @@ def test_restore_demo(server: Server, demo_prompt: dict[str, Any]) -> None:
     (optimise,) = workflow.nodes_of(demo_prompt, "DMAPOptimize")
     demo_prompt[optimise]["inputs"]["iterations"] = 8  # the view shifts in each, so the first few may score lower
     demo_prompt[optimise]["inputs"]["fidelity_weight"] = 60.0  # a careful one may well leave a stamp as it is cleaned
+    demo_prompt[optimise]["inputs"]["target_score"] = 200.0
     outputs = server.run(demo_prompt)
     photograph = np.asarray(Image.open(server.base / "input" / "small.png").convert("RGB"), dtype=np.float64) / 255
     restored = picture(server, by_title(demo_prompt, outputs, "Restored")["images"][0])

@@ -30,10 +30,10 @@ HELD_OUT = (
     "cap-surfing", "casa-mila", "inc-dog", "nc-library", "the-spices-of-life", "roman-colosseum",
     "snow-capped-mountain", "lamp-toy-toy27",
 )  # fmt: skip
-PRIORS = ("dmap_quality", "dmap_guide", "dmap_nss", "dmap_spectrum")
+PRIORS = ("dmap_quality", "dmap_guide", "dmap_policy", "dmap_nss", "dmap_spectrum")
 JUDGES = ("pyiqa:piqe", "dmap_judge")
 SETTINGS = (
-    "--degradations", "mixed", "--levels", "0.04", "--size", "160", "--iterations", "8", "--steps", "2",
+    "--degradations", "mixed", "--levels", "0.04", "--size", "128", "--iterations", "8", "--steps", "2",
     "--searches", "6",
 )  # fmt: skip
 STUDY = ("--pairs", "40", "--simulate", "60")

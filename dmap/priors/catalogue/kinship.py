@@ -17,6 +17,7 @@ _OWN = "dmap QualityNet"
 BACKBONES: dict[str, tuple[str, ...]] = {
     "dmap_quality": (_OWN,),
     "dmap_guide": (_OWN,),
+    "dmap_policy": (_OWN,),
     "dmap_nss": (_MSCN,),
     "dmap_spectrum": ("radial spectrum",),
     "dmap_judge": ("differences at three scales",),
