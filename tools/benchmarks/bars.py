@@ -174,12 +174,13 @@ def main(arguments: list[str] | None = None) -> int:
     for name in TRIED:
         kind, usual = type(default(name)), default(name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=usual, help=f"(default: {usual})")
+    parser.add_argument("--denoiser", default="demo_denoiser", help="a shipped denoiser or a file, of a flow as well")
     parser.add_argument("--bm3d", action="store_true", help="also BM3D on noise; needs the package bm3d")
     parser.add_argument("--sheets", action="store_true", help="also a sheet a photograph")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     prior = load_prior(options.prior) if options.prior in PRIORS else OwnQuality(options.prior)
-    tools = Tools(prior, shipped())
+    tools = Tools(prior, shipped(denoiser=options.denoiser))
     found = photographs(options.photos, options.tune, options.faces, options.side)
     every = max(1, len(found) // options.count)
     rows: list[Row] = []

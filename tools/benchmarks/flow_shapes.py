@@ -70,6 +70,7 @@ CASES = {
     ),
     "Z-Image": Case("ZImageTransformer2DModel", {}, 2560),
     "Flux.1 dev": Case("FluxTransformer2DModel", {"guidance_embeds": True}, 4096, 768),
+    "Qwen-Image": Case("QwenImageTransformer2DModel", {}, 3584),
 }  # fmt: skip
 
 
@@ -85,6 +86,25 @@ def _flux2(transformer: Any, conditioning: Conditioning) -> Callable[[Tensor, Te
         return result
 
     return network
+
+
+def _qwen(transformer: Any, conditioning: Conditioning) -> Callable[[Tensor, Tensor], Tensor]:
+    def network(x: Tensor, timesteps: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        squares = x.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+        out: Any = transformer(
+            hidden_states=squares.reshape(batch, -1, 4 * channels), timestep=timesteps / 1000,
+            encoder_hidden_states=conditioning.context.to(x), img_shapes=[[(1, height // 2, width // 2)]] * batch,
+        ).sample  # fmt: skip
+        parts = out.reshape(batch, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
+        result: Tensor = parts.reshape(x.shape)
+        return result
+
+    return network
+
+
+OWN_CALLS = {"Flux2Transformer2DModel": _flux2, "QwenImageTransformer2DModel": _qwen}
+"""Of kinds that the command cannot load."""
 
 
 def transformer_of(case: Case, mode: FakeTensorMode) -> Any:
@@ -119,7 +139,7 @@ def needs(case: Case, side: int, by_blocks: bool, level: str) -> tuple[int, Need
         latent = torch.empty(1, case.channels, side // case.pixels, side // case.pixels, dtype=torch.bfloat16)
         image, hidden = torch.empty(1, 3, side, side), torch.empty(1, 16, side // 8, side // 8, dtype=torch.bfloat16)
         time = torch.empty(1)
-    make = NETWORKS.get(case.kind, _flux2)
+    make = {**NETWORKS, **OWN_CALLS}[case.kind]
     network = make(transformer, Conditioning(context, pooled))
     denoising = Denoising(lambda u, sigma: u - sigma * network(u, time), transformer)
     if by_blocks:
