@@ -13,7 +13,6 @@ import torch
 
 from dmap.degradations.synthetic import gaussian_blur, gaussian_noise, jpeg
 from dmap.priors import PRIORS, Prior, PriorInfo, WeightStore, catalogue, check_gradient, load_prior, maps, prior_names
-from dmap.priors.base import check_report, gradient_report
 from dmap.priors.compose import MixedPrior, MultiScalePrior, RobustPrior
 from dmap.priors.logistic import IdentityMap, LogisticMap
 from priortoys import APPROXIMATE, BUILDERS
@@ -57,9 +56,10 @@ def test_gradient_against_finite_differences(name: str) -> None:
 @each
 def test_the_gate_lets_it_pass(name: str) -> None:
     size, tolerance = (192, 0.75) if name in APPROXIMATE else (96, 0.1)
-    prior, image = EVERY[name](), photograph(1, size).float()
-    check_report(prior, gradient_report(prior, image), tolerance)  # in full, whoever vouches for it
-    check_gradient(prior, image, tolerance)
+    prior = EVERY[name]()
+    for part in (*prior.leaves(), prior):
+        part.info = replace(part.info, vouched=False)  # these are the tests that vouch
+    check_gradient(prior, photograph(1, size).float(), tolerance)
 
 
 @each
