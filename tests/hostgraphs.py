@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from tools.host.server import Server
 
@@ -26,6 +28,25 @@ def tiny(graph: Any, kind: str = "EPS", photograph: str = SMALL["image"]) -> dic
         "positive": (text, 0),
         "latent": (latent, 0),
     }
+
+
+def tiny_lora(server: Server, name: str) -> str:
+    """Write a LoRA of an attention of ``tiny``, named as LoRAs of real ones are; returns the file's name.
+
+    Args:
+        server: into its folder of LoRAs.
+        name: of its own for each test: the host keeps a file that it has read.
+    """
+    generator = torch.Generator().manual_seed(0)
+    key = "lora_unet_up_blocks_1_attentions_1_transformer_blocks_0_attn1_to_q"
+    lora = {
+        f"{key}.lora_up.weight": torch.randn(32, 4, generator=generator),
+        f"{key}.lora_down.weight": torch.randn(4, 32, generator=generator),
+        f"{key}.alpha": torch.tensor(4.0),
+    }
+    file = server.base / "models" / "loras" / f"{name}.safetensors"
+    save_file(lora, file)
+    return file.name
 
 
 def restore(graph: Any, parts: dict[str, Any], **options: Any) -> tuple[str, str]:

@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from comparetoys import LevelPrior, comparison
 from dmap.cli import main
 from dmap.compare import results
 from dmap.compare.folder import Folder
 from hostgraphs import SETTINGS as OPTIMISE
-from hostgraphs import tiny
+from hostgraphs import tiny, tiny_lora
 from tools.host import workflow
 from tools.host.server import HostError, Server
 
@@ -74,12 +72,7 @@ def test_nothing_that_changes_a_pixel_is_missing_from_a_key(server: Server, tool
 
     The same once more, after the host has let go of all models, makes none.
     """
-    generator = torch.Generator().manual_seed(0)
-    lora = {
-        "lora_unet_time_embed_0.lora_up.weight": torch.randn(128, 4, generator=generator),
-        "lora_unet_time_embed_0.lora_down.weight": torch.randn(4, 32, generator=generator),
-    }
-    save_file(lora, server.base / "models" / "loras" / "key.safetensors")
+    lora = tiny_lora(server, "key")
     folder, count = server.base / "output" / "keys" / "cells", 0
     kinds = [
         "plain", "plain", "text", "lora", "lora", "weaker lora", "patch", "attention", "hooks", "other frames",
@@ -95,14 +88,14 @@ def test_nothing_that_changes_a_pixel_is_missing_from_a_key(server: Server, tool
             positive = (graph.add("CLIPTextEncode", text="old", clip=(model[0], 1)), 0)
         elif kind in ("lora", "weaker lora"):
             strength = 1.0 if kind == "lora" else 0.9
-            names = {"lora_name": "key.safetensors", "strength_model": strength}
+            names = {"lora_name": lora, "strength_model": strength}
             model = (graph.add("LoraLoaderModelOnly", model=model, **names), 0)
         elif kind == "patch":
             model = (graph.add("DMAPTestPatch", model=model, in_place=False), 0)
         elif kind == "attention":
             model = (graph.add("DMAPTestAttentionPatch", model=model, image=parts["image"], kind="output"), 0)
         elif kind in ("hooks", "other frames"):
-            names = {"lora_name": "key.safetensors", "strength_model": 1.0, "strength_clip": 0.0}
+            names = {"lora_name": lora, "strength_model": 1.0, "strength_clip": 0.0}
             hook = graph.add("CreateHookLora", **names)
             start = 0.0 if kind == "hooks" else 0.9
             frame = graph.add("CreateHookKeyframe", strength_mult=0.5, start_percent=start)

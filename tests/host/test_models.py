@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
-from hostgraphs import restore, tiny, trace
+from hostgraphs import restore, tiny, tiny_lora, trace
 from tools.host import workflow
 from tools.host.server import Server
 
@@ -84,21 +82,12 @@ def test_the_size_conditioning_of_sdxl_counts(server: Server, tools: dict[str, A
 
 def test_a_lora_rides_along(server: Server, tools: dict[str, Any]) -> None:
     """The stock LoRA loader's model is what is inverted: with and without it the latents differ."""
-    generator = torch.Generator().manual_seed(0)
-    key = "lora_unet_time_embed_0"
-    lora = {
-        f"{key}.lora_up.weight": torch.randn(128, 4, generator=generator),
-        f"{key}.lora_down.weight": torch.randn(4, 32, generator=generator),
-        f"{key}.alpha": torch.tensor(4.0),
-    }
-    save_file(lora, server.base / "models" / "loras" / "random.safetensors")
+    lora = tiny_lora(server, "rides along")
     results = []
     for strength in (0.0, 1.0):
         graph = tools["Graph"]()
         parts = tiny(graph)
-        loaded = graph.add(
-            "LoraLoaderModelOnly", model=parts["model"], lora_name="random.safetensors", strength_model=strength
-        )
+        loaded = graph.add("LoraLoaderModelOnly", model=parts["model"], lora_name=lora, strength_model=strength)
         parts["model"] = (loaded, 0)
         optimise, decode = restore(graph, parts, steps=2, strength=0.2, iterations=1)
         graph.add("PreviewImage", images=(decode, 0))

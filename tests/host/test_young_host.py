@@ -24,7 +24,7 @@ def _paged(
     """Objective of each iteration, the image, and how often weights were taken away while it was made."""
     server.free()
     graph = tools["Graph"]()
-    parts = tiny(graph, photograph="least.png" if half else "small.png")  # half precision is slow on most CPUs
+    parts = tiny(graph, photograph="least.png") if half else tiny(graph)  # half precision is slow on most CPUs
     if half:
         parts["vae"] = (graph.add("DMAPTestYoungHalfVAE", vae=parts["vae"]), 0)
     if plain:
