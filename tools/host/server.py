@@ -134,21 +134,22 @@ class Server:
         """A JSON answer."""
         return json.loads(self.request(path))
 
-    def free(self) -> None:
+    def free(self, seconds: float = 600.0) -> None:
         """Have the server unload all models and drop its cache.
 
         It does so beside its queue, may take the next prompt first, and misses what it is asked while it puts a prompt
-        away. Where the pack of the tests is there to tell, this asks until it has begun.
+        away. Where the pack of the tests is there to tell, this asks until it has begun. HostError if it does not.
         """
-        while True:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             self.request("/free", json.dumps({"unload_models": True, "free_memory": True}).encode())
-            for _ in range(20):
-                try:
-                    if not self.get("/dmap_test/asked"):
-                        return
-                except urllib.error.HTTPError:  # no such pack
+            time.sleep(0.05)
+            try:
+                if not self.get("/dmap_test/asked"):
                     return
-                time.sleep(0.05)
+            except urllib.error.HTTPError:  # no such pack
+                return
+        raise HostError(f"the server did not let go of its models within {seconds:.0f} s")
 
     def upload(self, file: Path, name: str | None = None) -> str:
         """Copy an image into the server's input folder; returns the name that Load Image takes."""
