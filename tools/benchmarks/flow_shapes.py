@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from dmap.memory.blocks import Denoising
@@ -21,7 +21,7 @@ from dmap.memory.decoding import Decoding
 from dmap.memory.plan import Needs, gib, measure, measure_decoder
 from dmap.method.fidelity import fidelity
 from dmap.method.objective import Objective
-from dmap.models.diffusers_flows import NETWORKS
+from dmap.models.diffusers_flows import NETWORKS, PATCH
 from dmap.models.empty_text import Conditioning
 from dmap.priors import load_prior
 from tools.benchmarks.shapes import fake
@@ -90,15 +90,12 @@ def _flux2(transformer: Any, conditioning: Conditioning) -> Callable[[Tensor, Te
 
 def _qwen(transformer: Any, conditioning: Conditioning) -> Callable[[Tensor, Tensor], Tensor]:
     def network(x: Tensor, timesteps: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        squares = x.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 1, 3, 5)
+        height, width = (side // PATCH for side in x.shape[-2:])
         out: Any = transformer(
-            hidden_states=squares.reshape(batch, -1, 4 * channels), timestep=timesteps / 1000,
-            encoder_hidden_states=conditioning.context.to(x), img_shapes=[[(1, height // 2, width // 2)]] * batch,
+            hidden_states=nn.functional.pixel_unshuffle(x, PATCH).flatten(2).movedim(1, 2), timestep=timesteps / 1000,
+            encoder_hidden_states=conditioning.context.to(x), img_shapes=[[(1, height, width)]] * len(x),
         ).sample  # fmt: skip
-        parts = out.reshape(batch, height // 2, width // 2, channels, 2, 2).permute(0, 3, 1, 4, 2, 5)
-        result: Tensor = parts.reshape(x.shape)
-        return result
+        return nn.functional.pixel_shuffle(out.movedim(1, 2).unflatten(2, (height, width)), PATCH)
 
     return network
 
